@@ -1,0 +1,752 @@
+//! How an operation becomes the head of a request and comes back from one: the writer, the reader, and the macros that turn a row of the
+//! table in `ops.rs` into both.
+//!
+//! The words of a row, `path`, `query`, `header` and `json`, are methods of [`RequestWriter`] and [`RequestReader`]. Nothing here knows
+//! a socket, a signature, or the bytes of an archive.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use crate::id::Uid;
+use crate::json::Document;
+
+/// Something that came over the wire, or should have, and could not be read: which field, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireError {
+    field: Cow<'static, str>,
+    problem: Problem,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    Missing,
+    Invalid(String),
+    NotJson(String),
+}
+
+impl WireError {
+    /// The field is not there.
+    #[must_use]
+    pub fn missing(field: impl Into<Cow<'static, str>>) -> Self {
+        WireError { field: field.into(), problem: Problem::Missing }
+    }
+
+    /// The field is there and makes no sense.
+    #[must_use]
+    pub fn invalid(field: impl Into<Cow<'static, str>>, why: impl Into<String>) -> Self {
+        WireError { field: field.into(), problem: Problem::Invalid(why.into()) }
+    }
+
+    /// The field should be JSON and is not.
+    #[must_use]
+    pub fn not_json(field: impl Into<Cow<'static, str>>, why: impl Into<String>) -> Self {
+        WireError { field: field.into(), problem: Problem::NotJson(why.into()) }
+    }
+
+    /// The header, query parameter, path element or JSON key.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Whether the field is not there at all.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.problem == Problem::Missing
+    }
+
+    /// Whether the text is not JSON.
+    #[must_use]
+    pub fn is_not_json(&self) -> bool {
+        matches!(self.problem, Problem::NotJson(_))
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::Missing => write!(f, "{}: missing", self.field),
+            Problem::Invalid(why) => write!(f, "{}: {why}", self.field),
+            Problem::NotJson(why) => write!(f, "{}: not JSON: {why}", self.field),
+        }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// A value that travels as text: in a path, a query or a header.
+pub trait Text: Sized {
+    /// The text as it is sent.
+    fn to_text(&self) -> String;
+
+    /// Reads the text that came.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+/// For types whose `Display` and `FromStr` are already the form that travels.
+macro_rules! text_by_display {
+    ($($ty:ty),+ $(,)?) => { $(
+        impl Text for $ty {
+            fn to_text(&self) -> String {
+                self.to_string()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error: <$ty as std::str::FromStr>::Err| error.to_string())
+            }
+        }
+    )+ };
+}
+
+text_by_display!(
+    crate::id::Uid,
+    crate::id::VaultName,
+    crate::id::ArchiveId,
+    crate::id::UploadId,
+    crate::id::JobId,
+    crate::id::RequestId,
+    crate::id::Marker,
+    crate::id::Limit,
+    crate::id::Description,
+    crate::range::OutputRange,
+    crate::range::ContentRange,
+    crate::range::PartSize,
+    crate::range::ArchiveSize,
+    crate::document::JobStatus,
+    cas_treehash::TreeHash,
+    cas_treehash::ContentSha256,
+);
+
+impl Text for String {
+    fn to_text(&self) -> String {
+        self.clone()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Text for crate::range::PartRange {
+    fn to_text(&self) -> String {
+        self.to_content_range()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::from_content_range(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Text for bool {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    /// Reads `true` and `false` in any case: the official Python client sends `True`.
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            _ if text.eq_ignore_ascii_case("true") => Ok(true),
+            _ if text.eq_ignore_ascii_case("false") => Ok(false),
+            _ => Err(format!("expected true or false, found {:.20?}", text)),
+        }
+    }
+}
+
+/// What a repeat of an operation does when the outcome of the first try is unknown. It drives retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Repeat {
+    /// The same as doing it once.
+    Safe,
+    /// The same as doing it once, if "not found" on the repeat is taken for success.
+    SafeIfGone,
+    /// Something else: a second archive, a second job. It is never repeated blindly.
+    Unsafe,
+}
+
+/// Where the bytes of an archive travel in an operation. They are never inside the operation itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShapeKind {
+    /// Nowhere: both bodies are small documents or empty.
+    Plain,
+    /// In the request's body.
+    Upload,
+    /// In the answer's body.
+    Download,
+}
+
+/// The type-level form of [`ShapeKind`]: it decides at compile time which call takes which operation.
+pub trait Shape: Send + Sync + 'static {
+    /// The shape as a value.
+    const KIND: ShapeKind;
+    /// What goes along with the operation when it is sent: a body for uploads, nothing otherwise.
+    #[cfg(feature = "client")]
+    type Payload: Send + 'static;
+}
+
+/// [`ShapeKind::Plain`] as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+/// [`ShapeKind::Upload`] as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload;
+/// [`ShapeKind::Download`] as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Download;
+
+impl Shape for Plain {
+    const KIND: ShapeKind = ShapeKind::Plain;
+    #[cfg(feature = "client")]
+    type Payload = ();
+}
+
+impl Shape for Upload {
+    const KIND: ShapeKind = ShapeKind::Upload;
+    #[cfg(feature = "client")]
+    type Payload = crate::body::Body;
+}
+
+impl Shape for Download {
+    const KIND: ShapeKind = ShapeKind::Download;
+    #[cfg(feature = "client")]
+    type Payload = ();
+}
+
+/// What is true of an operation whatever its fields hold: one entry of [`OPERATIONS`](crate::ops::OPERATIONS).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OperationInfo {
+    /// The service's name for it: `UploadPart`.
+    pub name: &'static str,
+    /// The name of its method on the clients: `upload_part`.
+    pub method_name: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, with the name of a field in braces where its value goes.
+    pub path: &'static str,
+    /// What a repeat does.
+    pub repeat: Repeat,
+    /// Where archive bytes travel.
+    pub shape: ShapeKind,
+    /// The fields, required ones first.
+    pub fields: &'static [FieldInfo],
+}
+
+/// Where one field of an operation travels.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FieldInfo {
+    /// The field's name in the struct.
+    pub name: &'static str,
+    /// `path`, `query`, `header` or `json`.
+    pub place: &'static str,
+    /// The name it has on the wire; for a header, the name of its constant in [`header`](crate::header).
+    pub key: &'static str,
+    /// Whether the operation makes no sense without it.
+    pub required: bool,
+}
+
+impl FieldInfo {
+    /// The name it has on the wire, in lower case for a header.
+    #[must_use]
+    pub fn wire_name(&self) -> String {
+        if self.place == "header" { self.key.to_ascii_lowercase().replace('_', "-") } else { self.key.to_owned() }
+    }
+}
+
+impl OperationInfo {
+    /// Whether a request with this method and path is this operation.
+    #[must_use]
+    pub fn matches(&self, method: &Method, path: &str) -> bool {
+        self.method == method && self.elements(path).is_some()
+    }
+
+    /// The values that stand in `path` where the template has names; `None` when the path is another one.
+    fn elements<'p>(&self, path: &'p str) -> Option<Vec<(&'static str, &'p str)>> {
+        let mut found = Vec::new();
+        let (mut template, mut actual) = (self.path.split('/'), path.split('/'));
+        loop {
+            match (template.next(), actual.next()) {
+                (None, None) => return Some(found),
+                (Some(expected), Some(element)) => match placeholder(expected) {
+                    Some(name) if !element.is_empty() => found.push((name, element)),
+                    None if expected == element => {}
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+    }
+}
+
+fn placeholder(element: &str) -> Option<&str> {
+    element.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// An operation of the service as a value: everything of one request but the account, the signature and the bytes of an archive.
+pub trait Operation: Clone + fmt::Debug + Send + Sync + Sized + 'static {
+    /// Where archive bytes travel.
+    type Shape: Shape;
+    /// What is true of every such request.
+    const INFO: &'static OperationInfo;
+
+    /// The request's head and, unless the body is archive data, its body. The target is path and query only; `Host`,
+    /// `Content-Length` of archive data and the signature are added by whoever sends it.
+    fn encode(&self, uid: Uid) -> Request<Bytes>;
+
+    /// Reads the operation back, as a server does.
+    ///
+    /// # Errors
+    ///
+    /// When a required field is missing, or a field makes no sense.
+    fn read(request: &mut RequestReader<'_>) -> Result<Self, WireError>;
+
+    /// The vault it is about, for messages; `None` for the listing of vaults.
+    fn vault(&self) -> Option<&crate::id::VaultName>;
+}
+
+/// What stays as it is in a path element or a query: everything else is written `%XX`.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Builds a request from the fields of an operation.
+#[derive(Debug)]
+pub struct RequestWriter {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl RequestWriter {
+    /// Begins a request of this operation for this account.
+    #[must_use]
+    pub fn new(info: &OperationInfo, uid: Uid) -> Self {
+        let mut headers = HeaderMap::new();
+        if info.shape == ShapeKind::Upload {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
+        let path = info.path.replacen("{uid}", &uid.to_string(), 1);
+        RequestWriter { method: info.method.clone(), path, query: String::new(), headers, body: Bytes::new() }
+    }
+
+    /// Puts a value in the path.
+    pub fn path(&mut self, name: &str, value: &impl Text) {
+        let value = utf8_percent_encode(&value.to_text(), UNRESERVED).to_string();
+        self.path = self.path.replacen(&format!("{{{name}}}"), &value, 1);
+    }
+
+    /// Adds a query parameter.
+    pub fn query(&mut self, name: &str, value: &impl Text) {
+        let separator = if self.query.is_empty() { '?' } else { '&' };
+        self.query.push(separator);
+        self.query.push_str(name);
+        self.query.push('=');
+        self.query.extend(utf8_percent_encode(&value.to_text(), UNRESERVED));
+    }
+
+    /// Sets a header.
+    pub fn header(&mut self, name: HeaderName, value: &impl Text) {
+        let value = HeaderValue::from_bytes(value.to_text().as_bytes());
+        self.headers.insert(name, value.expect("types that travel in headers allow no control characters"));
+    }
+
+    /// Sets the body to a document.
+    pub fn json(&mut self, _name: &str, document: &impl Document) {
+        self.body = document.to_json().into();
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn finish(self) -> Request<Bytes> {
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = (self.path + &self.query).parse().expect("everything reserved was escaped");
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+/// Reads the fields of an operation from a request.
+#[derive(Debug)]
+pub struct RequestReader<'r> {
+    elements: Vec<(&'static str, &'r str)>,
+    query: Vec<(String, String)>,
+    headers: &'r HeaderMap,
+    body: &'r [u8],
+}
+
+impl<'r> RequestReader<'r> {
+    /// Opens a request of this operation. `path` and `query` are as they were sent; `body` is empty when it is archive data.
+    ///
+    /// # Errors
+    ///
+    /// When the path is not the operation's.
+    pub fn new(
+        info: &'static OperationInfo,
+        path: &'r str,
+        query: &str,
+        headers: &'r HeaderMap,
+        body: &'r [u8],
+    ) -> Result<Self, WireError> {
+        let elements =
+            info.elements(path).ok_or_else(|| WireError::invalid("path", format!("expected {}", info.path)))?;
+        Ok(RequestReader { elements, query: query_pairs(query), headers, body })
+    }
+
+    /// The account in the path.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither a number nor `-`.
+    pub fn uid(&self) -> Result<Uid, WireError> {
+        self.path("uid")
+    }
+
+    /// A value of the path.
+    ///
+    /// # Errors
+    ///
+    /// When it makes no sense.
+    pub fn path<T: Text>(&self, name: &'static str) -> Result<T, WireError> {
+        let element = self.elements.iter().find(|(key, _)| *key == name).ok_or_else(|| WireError::missing(name))?.1;
+        let text = percent_decode_str(element).decode_utf8().map_err(|_| WireError::invalid(name, "not UTF-8"))?;
+        T::from_text(&text).map_err(|why| WireError::invalid(name, why))
+    }
+
+    /// A query parameter, if it is there and not empty.
+    ///
+    /// # Errors
+    ///
+    /// When it makes no sense.
+    pub fn query<T: Text>(&self, name: &'static str) -> Result<Option<T>, WireError> {
+        match self.query.iter().find(|(key, value)| key == name && !value.is_empty()) {
+            None => Ok(None),
+            Some((_, value)) => T::from_text(value).map(Some).map_err(|why| WireError::invalid(name, why)),
+        }
+    }
+
+    /// A header, if it is there and not empty. Bytes that are not UTF-8 are read as Latin-1, which an official client sends.
+    ///
+    /// # Errors
+    ///
+    /// When it makes no sense.
+    pub fn header<T: Text>(&self, name: HeaderName) -> Result<Option<T>, WireError> {
+        read_header(self.headers, name)
+    }
+
+    /// The document in the body.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn json<T: Document>(&self, _name: &'static str) -> Result<Option<T>, WireError> {
+        T::from_json(self.body).map(Some)
+    }
+}
+
+/// A header's value as a type, if it is there and not empty. Bytes that are not UTF-8 are read as Latin-1.
+///
+/// # Errors
+///
+/// When it makes no sense.
+pub fn read_header<T: Text>(headers: &HeaderMap, name: HeaderName) -> Result<Option<T>, WireError> {
+    let Some(value) = headers.get(&name) else { return Ok(None) };
+    let text = text_of(value.as_bytes());
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    T::from_text(text).map(Some).map_err(|why| WireError::invalid(name.as_str().to_owned(), why))
+}
+
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect::<String>().into(),
+    }
+}
+
+/// The pairs of a query, decoded, names in lower case. A name without `=` has an empty value.
+#[must_use]
+pub fn query_pairs(query: &str) -> Vec<(String, String)> {
+    let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name).to_lowercase(), decode(value))
+        })
+        .collect()
+}
+
+/// The name a field has on the wire: what stands in parentheses after its place, or the field's own.
+macro_rules! wire_key {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:expr) => {
+        $key
+    };
+}
+
+/// The same, as text for the metadata.
+macro_rules! wire_key_text {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:ident) => {
+        // Header constants are named for their header: CONTENT_RANGE. Readers of the metadata see the constant's name.
+        stringify!($key)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+
+/// Reads a required field: `path` elements are always there, the others may be missing.
+macro_rules! read_required {
+    ($reader:ident path $key:expr) => {
+        $reader.path($key)?
+    };
+    ($reader:ident header $key:expr) => {
+        $reader.header($key)?.ok_or_else(|| $crate::wire::WireError::missing($key.as_str().to_owned()))?
+    };
+    ($reader:ident $place:ident $key:expr) => {
+        $reader.$place($key)?.ok_or_else(|| $crate::wire::WireError::missing($key))?
+    };
+}
+
+/// The vault of an operation: the field `vault`, which all but one have.
+macro_rules! vault_of {
+    ($self:ident vault $($rest:ident)*) => {
+        Some(&$self.vault)
+    };
+    ($self:ident $($other:ident)*) => {
+        None
+    };
+}
+
+/// Turns the rows of the table into structs, both directions of the wire, the metadata, and setters on pending requests.
+macro_rules! define_operations {
+    ($(
+        $(#[$meta:meta])*
+        fn $method_name:ident: $name:ident = $method:ident $path:literal, $repeat:ident, $shape:ident {
+            $( $(#[$rmeta:meta])* $rplace:ident $(($rkey:tt))? $required:ident : $rty:ty, )*
+        } $( optional {
+            $( $(#[$ometa:meta])* $oplace:ident $(($okey:tt))? $optional:ident : $oty:ty, )*
+        } )?
+    )*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Debug, PartialEq)]
+            #[non_exhaustive]
+            pub struct $name {
+                $( $(#[$rmeta])* pub $required: $rty, )*
+                $( $( $(#[$ometa])* pub $optional: Option<$oty>, )* )?
+            }
+
+            impl $name {
+                /// The operation with only what is required.
+                #[allow(clippy::new_without_default, reason = "what is required differs by operation; a default would hide that one needs nothing")]
+                #[must_use]
+                pub fn new($($required: impl Into<$rty>),*) -> Self {
+                    $name { $($required: $required.into(),)* $($($optional: None,)*)? }
+                }
+
+                $( $(
+                    $(#[$ometa])*
+                    #[must_use]
+                    pub fn $optional(mut self, $optional: impl Into<$oty>) -> Self {
+                        self.$optional = Some($optional.into());
+                        self
+                    }
+                )* )?
+            }
+
+            impl Operation for $name {
+                type Shape = $crate::wire::$shape;
+
+                const INFO: &'static OperationInfo = &OperationInfo {
+                    name: stringify!($name),
+                    method_name: stringify!($method_name),
+                    method: http::Method::$method,
+                    path: $path,
+                    repeat: Repeat::$repeat,
+                    shape: <$crate::wire::$shape as Shape>::KIND,
+                    fields: &[
+                        $( FieldInfo {
+                            name: stringify!($required),
+                            place: stringify!($rplace),
+                            key: wire_key_text!($required $($rkey)?),
+                            required: true,
+                        }, )*
+                        $( $( FieldInfo {
+                            name: stringify!($optional),
+                            place: stringify!($oplace),
+                            key: wire_key_text!($optional $($okey)?),
+                            required: false,
+                        }, )* )?
+                    ],
+                };
+
+                fn encode(&self, uid: Uid) -> http::Request<bytes::Bytes> {
+                    #[allow(unused_mut, reason = "one operation has no field")]
+                    let mut writer = RequestWriter::new(Self::INFO, uid);
+                    $( writer.$rplace(wire_key!($required $($rkey)?), &self.$required); )*
+                    $( $(
+                        if let Some(value) = &self.$optional {
+                            writer.$oplace(wire_key!($optional $($okey)?), value);
+                        }
+                    )* )?
+                    writer.finish()
+                }
+
+                fn read(reader: &mut RequestReader<'_>) -> Result<Self, WireError> {
+                    let _ = &reader;
+                    Ok($name {
+                        $( $required: read_required!(reader $rplace wire_key!($required $($rkey)?)), )*
+                        $( $( $optional: reader.$oplace(wire_key!($optional $($okey)?))?, )* )?
+                    })
+                }
+
+                fn vault(&self) -> Option<&VaultName> {
+                    vault_of!(self $($required)*)
+                }
+            }
+
+            #[cfg(feature = "client")]
+            impl<C> $crate::call::Pending<C, $name> {
+                $( $(
+                    $(#[$ometa])*
+                    #[must_use]
+                    pub fn $optional(mut self, $optional: impl Into<$oty>) -> Self {
+                        self.operation.$optional = Some($optional.into());
+                        self
+                    }
+                )* )?
+            }
+        )*
+
+        /// What is true of each operation, in the order of the service's own overview.
+        pub static OPERATIONS: &[&OperationInfo] = &[$( $name::INFO, )*];
+
+        /// Any operation, as a server receives it.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum AnyOperation {
+            $( $(#[$meta])* $name($name), )*
+        }
+
+        impl AnyOperation {
+            /// Reads the request of this operation. `path` and `query` are as they were sent; `body` is empty when it is archive data.
+            ///
+            /// # Errors
+            ///
+            /// When a required field is missing, or a field makes no sense.
+            pub fn read(
+                info: &'static OperationInfo,
+                path: &str,
+                query: &str,
+                headers: &http::HeaderMap,
+                body: &[u8],
+            ) -> Result<(Uid, AnyOperation), WireError> {
+                let mut reader = RequestReader::new(info, path, query, headers, body)?;
+                let uid = reader.uid()?;
+                let operation = match info.name {
+                    $( stringify!($name) => AnyOperation::$name($name::read(&mut reader)?), )*
+                    other => return Err(WireError::invalid("operation", format!("{other} is not in the table"))),
+                };
+                Ok((uid, operation))
+            }
+
+            /// What is true of every such request.
+            #[must_use]
+            pub fn info(&self) -> &'static OperationInfo {
+                match self {
+                    $( AnyOperation::$name(_) => $name::INFO, )*
+                }
+            }
+
+            /// The vault it is about; `None` for the listing of vaults.
+            #[must_use]
+            pub fn vault(&self) -> Option<&VaultName> {
+                match self {
+                    $( AnyOperation::$name(operation) => operation.vault(), )*
+                }
+            }
+
+            /// The request's head and small body, as [`Operation::encode`] makes it.
+            #[must_use]
+            pub fn encode(&self, uid: Uid) -> http::Request<bytes::Bytes> {
+                match self {
+                    $( AnyOperation::$name(operation) => operation.encode(uid), )*
+                }
+            }
+        }
+
+        $(
+            impl From<$name> for AnyOperation {
+                fn from(operation: $name) -> Self {
+                    AnyOperation::$name(operation)
+                }
+            }
+        )*
+    };
+}
+
+/// Gives a client one method for each row of the table: `operations!(client_methods Client)` inside the client's crate.
+#[cfg(feature = "client")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! client_methods {
+    ($client:ident $(
+        $(#[$meta:meta])*
+        fn $method_name:ident: $name:ident = $method:ident $path:literal, $repeat:ident, $shape:ident {
+            $( $(#[$rmeta:meta])* $rplace:ident $(($rkey:tt))? $required:ident : $rty:ty, )*
+        } $( optional { $($optional:tt)* } )?
+    )*) => {
+        impl $client {
+            $( $crate::client_method! { $shape $client $(#[$meta])* $method_name: $name { $( $required: $rty, )* } } )*
+        }
+    };
+}
+
+/// One method of a client. An upload takes the body as its last argument.
+#[cfg(feature = "client")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! client_method {
+    (Upload $client:ident $(#[$meta:meta])* $method_name:ident: $name:ident { $( $required:ident : $rty:ty, )* }) => {
+        $(#[$meta])*
+        ///
+        /// `body` is the data. Await the value to send the request; optional fields are setters on it.
+        pub fn $method_name(
+            &self,
+            $( $required: impl Into<$rty>, )*
+            body: impl Into<$crate::Body>,
+        ) -> $crate::Pending<$client, $crate::ops::$name> {
+            $crate::Pending::new(self.clone(), $crate::ops::$name::new($($required),*), body.into())
+        }
+    };
+    ($shape:ident $client:ident $(#[$meta:meta])* $method_name:ident: $name:ident { $( $required:ident : $rty:ty, )* }) => {
+        $(#[$meta])*
+        ///
+        /// Await the value to send the request; optional fields are setters on it.
+        pub fn $method_name(&self, $( $required: impl Into<$rty>, )*) -> $crate::Pending<$client, $crate::ops::$name> {
+            $crate::Pending::new(self.clone(), $crate::ops::$name::new($($required),*), ())
+        }
+    };
+}
