@@ -94,6 +94,7 @@ impl Step {
 fn ci(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let steps = select(arguments)?;
     let mut report = Report::default();
+    let begin = Instant::now();
     for step in &steps {
         eprintln!("\n── {}: {}", step.name, step.about);
         let start = Instant::now();
@@ -104,7 +105,9 @@ fn ci(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             Err(error) => bail!("{}", failure(step.name, time, &error)),
         }
     }
-    eprint!("\n{}", report.text);
+    if steps.len() > 1 {
+        eprint!("\n{}   {:<12}{}\n", report.text, "together", seconds(begin.elapsed()));
+    }
     Ok(())
 }
 
@@ -216,11 +219,14 @@ fn deny(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Fetches the database of known vulnerabilities first; with `CARGO_NET_OFFLINE=true` the copy from the last time has to do.
 fn advisories(workspace: &Workspace) -> Result<Outcome> {
     if !has_cargo_deny(workspace) {
         return Ok(no_cargo_deny());
     }
-    run(&mut workspace.cargo(&["deny", "--locked", "check", "advisories"]))?;
+    let offline: &[&str] =
+        if std::env::var_os("CARGO_NET_OFFLINE").is_some_and(|value| value == "true") { &["--offline"] } else { &[] };
+    run(&mut workspace.cargo(&[&["deny", "--locked"], offline, &["check", "advisories"]].concat()))?;
     Ok(Outcome::Passed)
 }
 

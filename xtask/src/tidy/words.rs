@@ -36,7 +36,7 @@ pub(super) fn other_registries(repository: &Repository) -> Vec<Finding> {
         let rerouted = (path.ends_with(".toml") && line.trim_start().starts_with("[source."))
             || path.ends_with(".toml") && line.trim_start().starts_with("replace-with")
             || (path.ends_with("Cargo.toml") && (line.contains("registry = ") || line.contains("registry-index = ")));
-        let mirror = ["//mirror.", "//mirrors."].iter().any(|host| line.contains(host));
+        let mirror = ["mirror", "mirrors"].iter().any(|host| line.contains(&format!("//{host}.")));
         (foreign_source || rerouted || mirror).then(|| format!("`{}` names another registry", line.trim()))
     })
 }
