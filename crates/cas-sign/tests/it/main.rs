@@ -1,0 +1,3 @@
+//! The crate from outside: published numbers, properties, and both halves against each other.
+
+mod recorded;
