@@ -158,6 +158,12 @@ impl JsonObject {
     }
 }
 
+impl From<Map<String, Value>> for JsonObject {
+    fn from(map: Map<String, Value>) -> Self {
+        JsonObject(map)
+    }
+}
+
 /// A JSON object that is being written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JsonWriter(Map<String, Value>);

@@ -162,6 +162,39 @@ impl Text for bool {
     }
 }
 
+/// A header of an answer as a field: one that must be there, or an `Option`.
+pub trait HeaderField: Sized {
+    /// Takes the value from the headers.
+    ///
+    /// # Errors
+    ///
+    /// When it must be there and is not, or makes no sense.
+    fn from_headers(headers: &HeaderMap, name: HeaderName) -> Result<Self, WireError>;
+
+    /// The text to send, if any.
+    fn header_text(&self) -> Option<String>;
+}
+
+impl<T: Text> HeaderField for T {
+    fn from_headers(headers: &HeaderMap, name: HeaderName) -> Result<Self, WireError> {
+        read_header(headers, name.clone())?.ok_or_else(|| WireError::missing(name.as_str().to_owned()))
+    }
+
+    fn header_text(&self) -> Option<String> {
+        Some(self.to_text())
+    }
+}
+
+impl<T: Text> HeaderField for Option<T> {
+    fn from_headers(headers: &HeaderMap, name: HeaderName) -> Result<Self, WireError> {
+        read_header(headers, name)
+    }
+
+    fn header_text(&self) -> Option<String> {
+        self.as_ref().map(Text::to_text)
+    }
+}
+
 /// What a repeat of an operation does when the outcome of the first try is unknown. It drives retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Repeat {

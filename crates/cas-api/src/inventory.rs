@@ -1,0 +1,409 @@
+//! Inventories: the list of a vault's archives that a job makes, as JSON or CSV.
+//!
+//! A vault may hold millions of archives, so an inventory is read entry by entry, in memory for one entry.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+
+use cas_http::json::{JsonObject, JsonWriter};
+use cas_http::{ArchiveId, Timestamp, TreeHash, WireError};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// One archive in an inventory.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InventoryEntry {
+    /// Its identifier.
+    pub archive_id: ArchiveId,
+    /// The free text it was uploaded with; empty when there was none.
+    pub description: String,
+    /// When it was uploaded.
+    pub creation_date: Timestamp,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its tree hash. A CSV inventory may lack it.
+    pub tree_hash: Option<TreeHash>,
+}
+
+impl InventoryEntry {
+    /// An archive without a description.
+    #[must_use]
+    pub fn new(
+        archive_id: impl Into<ArchiveId>,
+        creation_date: Timestamp,
+        size: u64,
+        tree_hash: Option<TreeHash>,
+    ) -> Self {
+        InventoryEntry { archive_id: archive_id.into(), description: String::new(), creation_date, size, tree_hash }
+    }
+
+    /// The entry as it stands in `ArchiveList`.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        JsonWriter::new()
+            .set("ArchiveDescription", self.description.as_str())
+            .set("ArchiveId", self.archive_id.as_str())
+            .set("CreationDate", self.creation_date.to_string())
+            .set_or_null("SHA256TreeHash", self.tree_hash)
+            .set("Size", self.size)
+            .into()
+    }
+
+    /// The entry as a line of a CSV inventory, in the order of [`CSV_COLUMNS`], ending with `\r\n`; quoted as RFC 4180 says.
+    #[must_use]
+    pub fn to_csv_line(&self) -> String {
+        let hash = self.tree_hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let description = self.description.replace('"', "\"\"");
+        format!("{},\"{description}\",{},{},{hash}\r\n", self.archive_id, self.creation_date, self.size)
+    }
+
+    fn from_object(object: &JsonObject) -> Result<Self, WireError> {
+        Ok(InventoryEntry {
+            archive_id: object.require("ArchiveId")?,
+            description: object.text("ArchiveDescription")?.unwrap_or_default(),
+            creation_date: object.require("CreationDate")?,
+            size: object.number("Size")?.ok_or_else(|| WireError::missing("Size"))?,
+            tree_hash: object.parse("SHA256TreeHash")?,
+        })
+    }
+}
+
+/// The columns of a CSV inventory. The service's page announces five and names four; the fifth is taken to be the tree hash.
+pub const CSV_COLUMNS: [&str; 5] = ["ArchiveId", "ArchiveDescription", "CreationDate", "Size", "SHA256TreeHash"];
+
+/// What an inventory says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct InventoryHead {
+    /// The vault's resource name. A CSV inventory lacks it.
+    pub vault_qcs: Option<String>,
+    /// When the service last compiled the list. A CSV inventory lacks it.
+    pub date: Option<Timestamp>,
+}
+
+/// Why an inventory could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InventoryError {
+    /// The bytes could not be had.
+    Read(io::Error),
+    /// The text is not an inventory: what is wrong, and where.
+    Malformed(String),
+    /// An entry makes no sense: its position, counted from 0, and what is wrong with it.
+    Entry {
+        /// Its position, counted from 0.
+        index: u64,
+        /// What is wrong with it.
+        source: WireError,
+    },
+}
+
+impl fmt::Display for InventoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InventoryError::Read(_) => f.write_str("the inventory could not be read"),
+            InventoryError::Malformed(why) => write!(f, "not an inventory: {why}"),
+            InventoryError::Entry { index, .. } => write!(f, "entry {index} of the inventory makes no sense"),
+        }
+    }
+}
+
+impl std::error::Error for InventoryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InventoryError::Read(error) => Some(error),
+            InventoryError::Malformed(_) => None,
+            InventoryError::Entry { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Reads a JSON inventory, handing over each entry as it comes. Memory is that of one entry.
+///
+/// # Errors
+///
+/// When the bytes cannot be had, the text is no inventory, or an entry makes no sense. Entries before it were handed over.
+///
+/// ```
+/// let text = br#"{"VaultQCS":"q","InventoryDate":"2024-03-01T00:00:00.000Z","ArchiveList":[
+///     {"ArchiveId":"a","ArchiveDescription":"x","CreationDate":"2024-02-01T00:00:00.000Z","Size":5,"SHA256TreeHash":null}]}"#;
+/// let mut sizes = Vec::new();
+/// let head = cas_api::inventory::read_json(&text[..], |entry| sizes.push(entry.size))?;
+/// assert_eq!(sizes, [5]);
+/// assert_eq!(head.vault_qcs.as_deref(), Some("q"));
+/// # Ok::<(), cas_api::inventory::InventoryError>(())
+/// ```
+pub fn read_json(reader: impl Read, on_entry: impl FnMut(InventoryEntry)) -> Result<InventoryHead, InventoryError> {
+    let mut walk = Walk { on_entry, head: InventoryHead::default(), index: 0, problem: None };
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(reader));
+    let outcome = DeserializeSeed::deserialize(&mut walk, &mut json).and_then(|()| json.end());
+    match (walk.problem, outcome) {
+        (Some(problem), _) => Err(problem),
+        (None, Err(error)) if error.is_io() => Err(InventoryError::Read(error.into())),
+        (None, Err(error)) => Err(InventoryError::Malformed(error.to_string())),
+        (None, Ok(())) => Ok(walk.head),
+    }
+}
+
+/// The state of a walk over the JSON text. A problem with an entry is kept aside, because serde's own errors carry only text.
+struct Walk<F> {
+    on_entry: F,
+    head: InventoryHead,
+    index: u64,
+    problem: Option<InventoryError>,
+}
+
+impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for &mut Walk<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for &mut Walk<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an inventory object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut listed = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "VaultQCS" => self.head.vault_qcs = map.next_value::<Option<String>>()?,
+                "InventoryDate" => {
+                    self.head.date = map.next_value::<Option<String>>()?.and_then(|text| text.parse().ok())
+                }
+                "ArchiveList" => {
+                    map.next_value_seed(Entries(self))?;
+                    listed = true;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        // Without this a captive portal's `{}` would pass for an empty vault.
+        if listed { Ok(()) } else { Err(serde::de::Error::custom("ArchiveList is missing")) }
+    }
+}
+
+/// The walk inside `ArchiveList`.
+struct Entries<'w, F>(&'w mut Walk<F>);
+
+impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for Entries<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for Entries<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of archives")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(map) = seq.next_element::<Map<String, Value>>()? {
+            match InventoryEntry::from_object(&JsonObject::from(map)) {
+                Ok(entry) => (self.0.on_entry)(entry),
+                Err(source) => {
+                    self.0.problem = Some(InventoryError::Entry { index: self.0.index, source });
+                    return Err(serde::de::Error::custom("stopped at an entry that makes no sense"));
+                }
+            }
+            self.0.index += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a CSV inventory, handing over each entry as it comes. Memory is that of one entry.
+///
+/// The service documents neither a header line, nor quoting, nor line ends, so columns are found by name when the first line holds
+/// `ArchiveId` and by position otherwise, four or five of them; a quote within quotes may be doubled or follow a backslash.
+///
+/// # Errors
+///
+/// When the bytes cannot be had, the text is not CSV, or an entry makes no sense. Entries before it were handed over.
+pub fn read_csv(reader: impl Read, mut on_entry: impl FnMut(InventoryEntry)) -> Result<InventoryHead, InventoryError> {
+    let mut records = Records { reader: BufReader::new(reader) };
+    let mut columns: Option<Vec<String>> = None;
+    let mut index = 0;
+    while let Some(record) = records.next()? {
+        let columns = match &columns {
+            Some(columns) => columns,
+            None if record.iter().any(|field| field.trim() == "ArchiveId") => {
+                columns = Some(record.iter().map(|field| field.trim().to_owned()).collect());
+                continue;
+            }
+            None => columns.insert(CSV_COLUMNS.iter().map(|&column| column.to_owned()).collect()),
+        };
+        let entry = entry_of(columns, record).map_err(|source| InventoryError::Entry { index, source })?;
+        on_entry(entry);
+        index += 1;
+    }
+    Ok(InventoryHead::default())
+}
+
+fn entry_of(columns: &[String], record: Vec<String>) -> Result<InventoryEntry, WireError> {
+    if record.len() < CSV_COLUMNS.len() - 1 {
+        return Err(WireError::invalid("line", format!("expected 4 or 5 columns, found {}", record.len())));
+    }
+    let values = columns.iter().cloned().zip(record.into_iter().map(Value::String));
+    InventoryEntry::from_object(&JsonObject::from(values.collect::<Map<String, Value>>()))
+}
+
+/// The records of a CSV text.
+struct Records<R> {
+    reader: BufReader<R>,
+}
+
+/// A record longer than this is no inventory line: the description has at most 1024 bytes.
+const MAX_RECORD: usize = 64 << 10;
+
+impl<R: Read> Records<R> {
+    /// The next record that is not an empty line. A line end within quotes belongs to the field.
+    fn next(&mut self) -> Result<Option<Vec<String>>, InventoryError> {
+        let mut text = Vec::new();
+        loop {
+            let room = (MAX_RECORD - text.len()) as u64;
+            let read = (&mut self.reader).take(room).read_until(b'\n', &mut text).map_err(InventoryError::Read)?;
+            if read == 0 && text.len() < MAX_RECORD {
+                return match text.is_empty() {
+                    true => Ok(None),
+                    false if quotes_are_open(&text) => Err(InventoryError::Malformed("a quote is never closed".into())),
+                    false => fields(&text).map(Some),
+                };
+            }
+            if text.len() >= MAX_RECORD {
+                return Err(InventoryError::Malformed(format!("a line is longer than {MAX_RECORD} bytes")));
+            }
+            if text.ends_with(b"\n") && !quotes_are_open(&text) {
+                if text.trim_ascii().is_empty() {
+                    text.clear();
+                    continue;
+                }
+                return fields(&text).map(Some);
+            }
+        }
+    }
+}
+
+fn quotes_are_open(text: &[u8]) -> bool {
+    let mut open = false;
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if open => {
+                bytes.next();
+            }
+            b'"' => open = !open,
+            _ => {}
+        }
+    }
+    open
+}
+
+fn fields(record: &[u8]) -> Result<Vec<String>, InventoryError> {
+    let text = std::str::from_utf8(record).map_err(|_| InventoryError::Malformed("a line is not UTF-8".into()))?;
+    let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('\u{feff}');
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let field = fields.last_mut().expect("there is always a field begun");
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
+            '\\' if quoted && matches!(chars.peek(), Some('"' | '\\')) => field.extend(chars.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => field.push(c),
+        }
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, description: &str) -> InventoryEntry {
+        let date = "2024-02-01T00:00:00Z".parse().unwrap();
+        let mut entry = InventoryEntry::new(ArchiveId::parse(id).unwrap(), date, 5, Some(TreeHash::of(b"hello")));
+        entry.description = description.into();
+        entry
+    }
+
+    fn json(text: &str) -> Result<Vec<InventoryEntry>, InventoryError> {
+        let mut entries = Vec::new();
+        read_json(text.as_bytes(), |entry| entries.push(entry)).map(|_| entries)
+    }
+
+    fn csv(text: &str) -> Result<Vec<InventoryEntry>, InventoryError> {
+        let mut entries = Vec::new();
+        read_csv(text.as_bytes(), |entry| entries.push(entry)).map(|_| entries)
+    }
+
+    #[test]
+    fn json_goes_both_ways_and_unknown_keys_are_passed_over() {
+        let entries = [entry("-a", "报告, \"x\""), entry("b", "")];
+        let list: Vec<Value> = entries.iter().map(InventoryEntry::to_value).collect();
+        let text = format!(r#"{{"New":[1,{{}}],"ArchiveList":{},"VaultQCS":null}}"#, Value::Array(list));
+        assert_eq!(json(&text).unwrap(), entries);
+        assert_eq!(json(r#"{"ArchiveList":[]}"#).unwrap(), []);
+    }
+
+    #[test]
+    fn csv_goes_both_ways_whatever_is_in_a_description() {
+        let entries = [entry("-a", "报告, \"x\""), entry("b", ""), entry("c", " a,b ")];
+        let lines: String = entries.iter().map(InventoryEntry::to_csv_line).collect();
+        let text = format!("{}\r\n{lines}", CSV_COLUMNS.join(","));
+        assert_eq!(csv(&text).unwrap(), entries);
+        assert_eq!(csv(&lines).unwrap(), entries, "without the header line");
+        assert_eq!(csv("").unwrap(), []);
+    }
+
+    #[test]
+    fn csv_of_unknown_habit_is_read() {
+        let date = "2024-02-01T00:00:00.000Z";
+        let backslash = csv(&format!("a,\"say \\\"hi\\\"\",{date},5\n\n")).unwrap();
+        assert_eq!((backslash[0].description.as_str(), backslash[0].tree_hash), ("say \"hi\"", None));
+        let other_order =
+            csv(&format!("Size,ArchiveId,CreationDate,ArchiveDescription\n5,a,{date},\"two\nlines\"")).unwrap();
+        assert_eq!((other_order[0].size, other_order[0].description.as_str()), (5, "two\nlines"));
+    }
+
+    #[test]
+    fn a_broken_entry_names_its_position() {
+        let date = "2024-02-01T00:00:00.000Z";
+        let good = entry("a", "").to_value();
+        for (text, at) in [
+            (format!(r#"{{"ArchiveList":[{good},{{"ArchiveId":"b"}}]}}"#), 1),
+            (r#"{"ArchiveList":[{}]}"#.to_owned(), 0),
+        ] {
+            assert!(matches!(json(&text), Err(InventoryError::Entry { index, .. }) if index == at), "{text}");
+        }
+        assert!(matches!(csv(&format!("a,x,{date},5\nb,x\n")), Err(InventoryError::Entry { index: 1, .. })));
+        assert!(matches!(csv(&format!("a,x,{date},-5\n")), Err(InventoryError::Entry { index: 0, .. })));
+    }
+
+    #[test]
+    fn what_is_no_inventory_is_refused() {
+        for text in
+            ["", "{", "{}", "[]", "<html>", r#"{"ArchiveList":[]} x"#, r#"{"ArchiveList":[]"#, r#"{"ArchiveList":[1]}"#]
+        {
+            assert!(matches!(json(text), Err(InventoryError::Malformed(_))), "{text}");
+        }
+        let endless = "x".repeat(MAX_RECORD + 1);
+        for text in ["a,\"x", endless.as_str()] {
+            assert!(matches!(csv(text), Err(InventoryError::Malformed(_))), "{text:.20}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What the service says of jobs.
+
+use cas_http::document::{CosCondition, InventoryFormat, JobStatus, Tier};
+use cas_http::json::{Document, JsonObject, JsonWriter};
+use cas_http::{ArchiveId, ByteRange, JobId, Marker, Timestamp, TreeHash, WireError};
+use serde_json::Value;
+
+cas_http::open_enum! {
+    /// What a job does.
+    JobAction {
+        /// Makes an archive readable.
+        ArchiveRetrieval = "ArchiveRetrieval",
+        /// Lists the archives of the vault.
+        InventoryRetrieval = "InventoryRetrieval",
+        /// Writes an archive to COS.
+        PushToCos = "PushToCOS",
+        /// Makes a COS object an archive.
+        PullFromCos = "PullFromCOS",
+    }
+}
+
+/// What the service knows of a job.
+///
+/// One shape serves all kinds of jobs; what does not apply is absent.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct JobDescription {
+    /// Its identifier.
+    pub job_id: JobId,
+    /// What it does.
+    pub action: JobAction,
+    /// How far it is.
+    pub status: JobStatus,
+    /// The service's sentence about that.
+    pub status_message: Option<String>,
+    /// Whether it has ended, well or not.
+    pub completed: bool,
+    /// When it was started.
+    pub creation_date: Option<Timestamp>,
+    /// When it ended. An output waits 24 hours from then.
+    pub completion_date: Option<Timestamp>,
+    /// The free text given when it was started.
+    pub description: Option<String>,
+    /// The address given when it was started.
+    pub call_back_url: Option<String>,
+    /// The vault's resource name.
+    pub vault_qcs: Option<String>,
+    /// The archive: the one retrieved or pushed, or the new one that was pulled.
+    pub archive_id: Option<ArchiveId>,
+    /// The archive's size in bytes.
+    pub archive_size: Option<u64>,
+    /// The tree hash of the whole archive.
+    pub archive_tree_hash: Option<TreeHash>,
+    /// Which bytes of the archive are retrieved, both ends included.
+    pub range: Option<ByteRange>,
+    /// The tree hash of those bytes, when they are a whole subtree of the archive's tree and the job has got that far.
+    pub tree_hash: Option<TreeHash>,
+    /// How soon it was wanted.
+    pub tier: Option<Tier>,
+    /// The size of the inventory in bytes, once it is made.
+    pub inventory_size: Option<u64>,
+    /// What the inventory holds.
+    pub inventory: Option<InventoryDescription>,
+    /// The domain name of the COS bucket.
+    pub bucket: Option<String>,
+    /// The key of the COS object.
+    pub object: Option<String>,
+    /// Which bytes of the COS object are pulled, as text: the service's page shows no form.
+    pub object_range: Option<String>,
+    /// The conditions on the COS object.
+    pub condition: Option<CosCondition>,
+    /// The description of the archive that was pulled.
+    pub archive_description: Option<String>,
+}
+
+/// What an inventory job was asked for, and where the next one goes on.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct InventoryDescription {
+    /// JSON or CSV.
+    pub format: Option<InventoryFormat>,
+    /// Only archives created at this time or later.
+    pub start_date: Option<Timestamp>,
+    /// Only archives created at this time or earlier.
+    pub end_date: Option<Timestamp>,
+    /// At most this many archives.
+    pub limit: Option<u64>,
+    /// In a finished job, where the next inventory job goes on; absent when nothing is left.
+    pub marker: Option<Marker>,
+}
+
+impl JobDescription {
+    /// A job that was just started.
+    #[must_use]
+    pub fn new(job_id: impl Into<JobId>, action: JobAction) -> Self {
+        JobDescription {
+            job_id: job_id.into(),
+            action,
+            status: JobStatus::InProgress,
+            status_message: None,
+            completed: false,
+            creation_date: None,
+            completion_date: None,
+            description: None,
+            call_back_url: None,
+            vault_qcs: None,
+            archive_id: None,
+            archive_size: None,
+            archive_tree_hash: None,
+            range: None,
+            tree_hash: None,
+            tier: None,
+            inventory_size: None,
+            inventory: None,
+            bucket: None,
+            object: None,
+            object_range: None,
+            condition: None,
+            archive_description: None,
+        }
+    }
+
+    fn from_object(object: &JsonObject) -> Result<Self, WireError> {
+        let archive_id: Option<ArchiveId> = object.parse("ArchiveId")?;
+        let inventory = object
+            .object("InventoryRetrievalParameters")?
+            .as_ref()
+            .map(InventoryDescription::from_object)
+            .transpose()?;
+        let action = match object.require("Action")? {
+            // Two pages of the service print this word for inventory jobs.
+            JobAction::ArchiveRetrieval if archive_id.is_none() && inventory.is_some() => JobAction::InventoryRetrieval,
+            action => action,
+        };
+        let status: JobStatus = object.require("StatusCode")?;
+        let ended = matches!(status, JobStatus::Succeeded | JobStatus::Failed);
+        Ok(JobDescription {
+            job_id: object.require("JobId")?,
+            action,
+            completed: object.boolean("Completed")?.unwrap_or(ended) || ended,
+            status,
+            status_message: object.parse("StatusMessage")?,
+            creation_date: object.parse("CreationDate")?,
+            completion_date: object.parse("CompletionDate")?,
+            description: object.parse("JobDescription")?,
+            call_back_url: object.parse("CallBackUrl")?.or(object.parse("JobCallBackUrl")?),
+            vault_qcs: object.parse("VaultQCS")?,
+            archive_id,
+            archive_size: object.number("ArchiveSizeInBytes")?,
+            archive_tree_hash: object.parse("ArchiveSHA256TreeHash")?,
+            range: object.parse("RetrievalByteRange")?,
+            tree_hash: object.parse("SHA256TreeHash")?,
+            tier: object.parse("Tier")?,
+            inventory_size: object.number("InventorySizeInBytes")?,
+            inventory,
+            bucket: object.parse("Bucket")?,
+            object: object.parse("Object")?,
+            object_range: object.parse("Range")?,
+            condition: object.object("Condition")?.as_ref().map(CosCondition::from_object).transpose()?,
+            archive_description: object.text("ArchiveDescription")?,
+        })
+    }
+
+    /// Every key in every job, as official clients need it: null for what does not apply, `""` for an absent text.
+    fn writer(&self) -> JsonWriter {
+        let call_back_url = self.call_back_url.as_deref().unwrap_or_default();
+        JsonWriter::new()
+            .set("Action", self.action.as_str())
+            .set_or_null("ArchiveDescription", self.archive_description.as_ref())
+            .set_or_null("ArchiveId", self.archive_id.as_ref())
+            .set_or_null("ArchiveSHA256TreeHash", self.archive_tree_hash)
+            .set("ArchiveSizeInBytes", self.archive_size)
+            .set_or_null("Bucket", self.bucket.as_ref())
+            .set("CallBackUrl", call_back_url)
+            .set("Completed", self.completed)
+            .set_or_null("CompletionDate", self.completion_date)
+            .set("Condition", self.condition.as_ref().map(CosCondition::to_value))
+            .set_or_null("CreationDate", self.creation_date)
+            .set("InventoryRetrievalParameters", self.inventory.as_ref().map(InventoryDescription::to_value))
+            .set("InventorySizeInBytes", self.inventory_size.unwrap_or(0))
+            .set("JobCallBackUrl", call_back_url)
+            .set("JobDescription", self.description.as_deref().unwrap_or_default())
+            .set("JobId", self.job_id.as_str())
+            .set_or_null("Object", self.object.as_ref())
+            .set_or_null("Range", self.object_range.as_ref())
+            .set_or_null("RetrievalByteRange", self.range)
+            .set_or_null("SHA256TreeHash", self.tree_hash)
+            .set("StatusCode", self.status.as_str())
+            .set("StatusMessage", self.status_message.as_deref().unwrap_or(self.status.as_str()))
+            .set_or_null("Tier", self.tier.as_ref())
+            .set_or_null("VaultQCS", self.vault_qcs.as_ref())
+    }
+}
+
+impl Document for JobDescription {
+    fn to_json(&self) -> Vec<u8> {
+        self.writer().to_vec()
+    }
+
+    fn from_json(text: &[u8]) -> Result<Self, WireError> {
+        Self::from_object(&JsonObject::from_slice(text)?)
+    }
+}
+
+impl InventoryDescription {
+    fn from_object(object: &JsonObject) -> Result<Self, WireError> {
+        Ok(InventoryDescription {
+            format: object.parse("Format")?,
+            start_date: object.parse("StartDate")?,
+            end_date: object.parse("EndDate")?,
+            limit: object.number("Limit")?.filter(|&limit| limit > 0),
+            marker: object.parse("Marker")?,
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        JsonWriter::new()
+            .set_or_null("Format", self.format.as_ref())
+            .set_or_null("StartDate", self.start_date.map(Timestamp::to_whole_seconds))
+            .set_or_null("EndDate", self.end_date.map(Timestamp::to_whole_seconds))
+            .set("Limit", self.limit.unwrap_or(0))
+            .set_or_null("Marker", self.marker.as_ref())
+            .into()
+    }
+}
+
+/// One page of jobs.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct JobList {
+    /// The jobs.
+    pub jobs: Vec<JobDescription>,
+    /// Where the next page begins; absent on the last.
+    pub marker: Option<Marker>,
+}
+
+impl JobList {
+    /// A page.
+    #[must_use]
+    pub fn new(jobs: Vec<JobDescription>, marker: Option<Marker>) -> Self {
+        JobList { jobs, marker }
+    }
+}
+
+impl Document for JobList {
+    fn to_json(&self) -> Vec<u8> {
+        let jobs: Vec<Value> = self.jobs.iter().map(|job| job.writer().into()).collect();
+        JsonWriter::new().set("JobList", jobs).set_or_null("Marker", self.marker.as_ref()).to_vec()
+    }
+
+    fn from_json(text: &[u8]) -> Result<Self, WireError> {
+        let object = JsonObject::from_slice(text)?;
+        let jobs = object.objects("JobList")?.iter().map(JobDescription::from_object).collect::<Result<_, _>>()?;
+        Ok(JobList { jobs, marker: object.parse("Marker")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of the service's page on jobs, typed from `docs/protocol.md` §5.21.
+    const KEYS: [&str; 24] = [
+        "Action",
+        "ArchiveDescription",
+        "ArchiveId",
+        "ArchiveSHA256TreeHash",
+        "ArchiveSizeInBytes",
+        "Bucket",
+        "CallBackUrl",
+        "Completed",
+        "CompletionDate",
+        "Condition",
+        "CreationDate",
+        "InventoryRetrievalParameters",
+        "InventorySizeInBytes",
+        "JobCallBackUrl",
+        "JobDescription",
+        "JobId",
+        "Object",
+        "Range",
+        "RetrievalByteRange",
+        "SHA256TreeHash",
+        "StatusCode",
+        "StatusMessage",
+        "Tier",
+        "VaultQCS",
+    ];
+
+    fn read(text: &str) -> JobDescription {
+        JobDescription::from_json(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_job_carries_every_key() {
+        let text = JobDescription::new(JobId::parse("j").unwrap(), JobAction::InventoryRetrieval).to_json();
+        let object = JsonObject::from_slice(&text).unwrap();
+        let keys: Vec<&str> = object.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, KEYS);
+    }
+
+    #[test]
+    fn a_job_of_few_keys_is_read() {
+        let job = read(r#"{"Action":"ArchiveRetrieval","JobId":"j","StatusCode":"Succeeded","ArchiveId":"-a"}"#);
+        assert!(job.completed);
+        assert_eq!(job.inventory_size, None);
+    }
+
+    #[test]
+    fn a_failed_job_has_ended_whatever_completed_says() {
+        assert!(read(r#"{"Action":"PushToCOS","JobId":"j","StatusCode":"Failed","Completed":false}"#).completed);
+    }
+
+    #[test]
+    fn an_inventory_job_under_the_wrong_name_is_recognised() {
+        let job = read(
+            r#"{"Action":"ArchiveRetrieval","ArchiveId":null,"JobId":"j","StatusCode":"InProgress",
+                "InventoryRetrievalParameters":{"Limit":"0","StartDate":null},"InventorySizeInBytes":"12","JobCallBackUrl":"http://e.com/"}"#,
+        );
+        assert_eq!(job.action, JobAction::InventoryRetrieval);
+        assert_eq!(job.inventory.unwrap().limit, None);
+        assert_eq!(job.inventory_size, Some(12));
+        assert_eq!(job.call_back_url.as_deref(), Some("http://e.com/"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut job = JobDescription::new(JobId::parse("-j").unwrap(), JobAction::ArchiveRetrieval);
+        job.status = JobStatus::Succeeded;
+        job.status_message = Some("Succeeded".into());
+        job.completed = true;
+        job.archive_id = ArchiveId::parse("-a").ok();
+        job.archive_size = Some(10);
+        job.range = ByteRange::new(0, 9).ok();
+        job.tree_hash = Some(TreeHash::of(b"0123456789"));
+        job.tier = Some(Tier::Standard);
+        job.inventory_size = Some(0);
+        job.creation_date = "2024-03-01T02:00:00Z".parse().ok();
+        assert_eq!(JobDescription::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn unknown_words_are_kept() {
+        let job = read(r#"{"Action":"SelectArchive","JobId":"j","StatusCode":"Paused","Tier":"Glacial"}"#);
+        assert_eq!(job.action.as_str(), "SelectArchive");
+        assert_eq!(job.status.as_str(), "Paused");
+        assert!(!job.completed);
+    }
+}
