@@ -17,49 +17,29 @@ pub(super) fn missing_goldens(repository: &Repository) -> Vec<Finding> {
     let operations = operations(repository.text(TABLE).unwrap_or_default());
     let mut findings = Vec::new();
     if operations.len() != OPERATIONS {
-        findings.push(Finding::in_file(
-            TABLE,
-            format!("has {} rows of the form `Name = METHOD \"/path\"`, expected {OPERATIONS}", operations.len()),
-        ));
+        let found = format!("has {} rows of the form `fn name: Name = …`, expected {OPERATIONS}", operations.len());
+        findings.push(Finding::in_file(TABLE, found));
     }
-    let folders: BTreeSet<String> = operations.iter().map(|operation| snake_case(operation)).collect();
-    for folder in &folders {
-        let files = ["request.http", "response.http", "error.http"].map(|file| format!("{GOLDEN}{folder}/{file}"));
+    for operation in &operations {
+        let files = ["request.http", "response.http", "error.http"].map(|file| format!("{GOLDEN}{operation}/{file}"));
         let empty = files.into_iter().filter(|file| repository.text(file).is_none_or(|text| text.trim().is_empty()));
         findings.extend(empty.map(|file| Finding::in_file(&file, "is missing or empty")));
     }
-    let there = repository.files.keys().filter_map(|path| path.strip_prefix(GOLDEN)?.split_once('/'));
-    let strangers: BTreeSet<&str> =
-        there.map(|(folder, _)| folder).filter(|folder| !folders.contains(*folder)).collect();
-    findings.extend(
-        strangers.iter().map(|folder| Finding::in_file(&format!("{GOLDEN}{folder}"), "belongs to no operation")),
-    );
+    let folders: BTreeSet<&str> =
+        repository.files.keys().filter_map(|path| Some(path.strip_prefix(GOLDEN)?.split_once('/')?.0)).collect();
+    let strangers = folders.difference(&operations);
+    findings.extend(strangers.map(|folder| Finding::in_file(&format!("{GOLDEN}{folder}"), "belongs to no operation")));
     findings
 }
 
-/// The names of the operations: the rows of the table that look like `UploadPart = PUT "/…`.
-fn operations(table: &str) -> Vec<&str> {
-    let rows = table.lines().filter_map(|line| line.trim().split_once(" = "));
-    rows.filter(|(name, rest)| {
-        let method = rest.split_once(" \"/").map(|(method, _)| method);
-        name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.chars().all(|c| c.is_ascii_alphanumeric())
-            && method.is_some_and(|method| method.chars().all(|c| c.is_ascii_uppercase()))
+/// The operations' names in snake case: the rows of the table, which look like `fn upload_part: UploadPart = …`.
+fn operations(table: &str) -> BTreeSet<&str> {
+    let rows = table.lines().filter_map(|line| line.trim().strip_prefix("fn ")?.split_once(": "));
+    rows.filter(|(_, rest)| {
+        rest.split_once(" =").is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric()))
     })
-    .map(|(name, _)| name)
+    .map(|(function, _)| function)
     .collect()
-}
-
-/// `UploadPart` as `upload_part`.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
 }
 
 #[cfg(test)]
@@ -69,16 +49,15 @@ mod tests {
 
     /// A table of this many operations, with all their goldens.
     fn complete(number: usize) -> Repository {
-        let mut table = String::from("//! The table.\nconst A: &str = \"/a\";\noperations! {\n");
+        let mut table =
+            String::from("//! The table.\nfn helper(text: &str) -> bool { text == \"=\" }\noperations! {\n");
         let mut files = Vec::new();
-        for letter in (b'A'..).take(number).map(char::from) {
+        for letter in ('a'..='z').take(number) {
             table += &format!(
-                "    /// Does {letter}.\n    Do{letter} = PUT \"/{{uid}}/{letter}\", Safe, Plain {{\n        path vault: VaultName,\n    }}\n"
+                "    /// Acts.\n    fn do_{letter}: Do{letter} =\n        PUT \"/{letter}\", Safe, Plain {{\n    path vault: VaultName,\n    }}\n"
             );
-            let folder = format!("{GOLDEN}do_{}", letter.to_ascii_lowercase());
-            files.extend(
-                ["request", "response", "error"].map(|name| (format!("{folder}/{name}.http"), "PUT /".to_owned())),
-            );
+            let golden = |name| (format!("{GOLDEN}do_{letter}/{name}.http"), "PUT /".to_owned());
+            files.extend(["request", "response", "error"].map(golden));
         }
         files.push((TABLE.to_owned(), table));
         repository(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>())
@@ -111,14 +90,8 @@ mod tests {
 
     #[test]
     fn a_table_that_cannot_be_read_is_no_success() {
-        let count = |number| format!("{TABLE}: has {number} rows of the form `Name = METHOD \"/path\"`, expected 22");
+        let count = |number| format!("{TABLE}: has {number} rows of the form `fn name: Name = …`, expected 22");
         assert_eq!(printed(&missing_goldens(&repository(&[]))), [count(0)]);
         assert_eq!(printed(&missing_goldens(&complete(21))), [count(21)]);
-    }
-
-    #[test]
-    fn names_become_folders() {
-        assert_eq!(snake_case("UploadPart"), "upload_part");
-        assert_eq!(snake_case("ListJobs"), "list_jobs");
     }
 }

@@ -1,5 +1,7 @@
 //! Rules about Markdown pages: what they link to and which files they name is there.
 
+use std::collections::BTreeSet;
+
 use super::{Finding, Repository};
 
 pub(super) fn dead_links(repository: &Repository) -> Vec<Finding> {
@@ -79,7 +81,8 @@ pub(super) fn missing_files(repository: &Repository) -> Vec<Finding> {
         repository.texts_ending(".md").filter(|(path, _)| !HISTORY.iter().any(|history| path.starts_with(history)));
     for (path, text) in pages {
         for (index, line) in text.lines().enumerate() {
-            let missing = named_files(line).into_iter().filter(|name| !is_there(repository, path, name));
+            let missing: BTreeSet<_> =
+                named_files(line).into_iter().filter(|name| !is_there(repository, path, name)).collect();
             findings
                 .extend(missing.map(|name| Finding::in_line(path, index, format!("{name}: there is no such file"))));
         }
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_page_names_only_files_that_are_there() {
-        let page = "`crates/cas-http/src/ops.rs`, cas-http/src/ops.rs, and crates/cas-http/src/gone.rs.\n\
+        let page = "`crates/cas-http/src/ops.rs`, cas-http/src/ops.rs, and [`crates/cas-http/src/gone.rs`](crates/cas-http/src/gone.rs).\n\
                     ```text\n  │  cas-http/src/lost.rs   a picture\n```\n\
                     tests/golden/<operation>/request.http, crates/*/src, crates/{a,b}/src, the feature cas-http/client, docs/ and docs/page.md.\n\
                     https://docs.rs/crates/none and https://example.org/docs/none\n";
