@@ -83,8 +83,8 @@ pub(super) fn missing_files(repository: &Repository) -> Vec<Finding> {
         for (index, line) in text.lines().enumerate() {
             let missing: BTreeSet<_> =
                 named_files(line).into_iter().filter(|name| !is_there(repository, path, name)).collect();
-            findings
-                .extend(missing.map(|name| Finding::in_line(path, index, format!("{name}: there is no such file"))));
+            let what = |name| format!("{name}: there is no such file");
+            findings.extend(missing.into_iter().map(|name| Finding::in_line(path, index, what(name))));
         }
     }
     findings
