@@ -216,8 +216,8 @@ impl InventoryDescription {
     fn to_value(&self) -> Value {
         JsonWriter::new()
             .set_or_null("Format", self.format.as_ref())
-            .set_or_null("StartDate", self.start_date.map(Timestamp::to_whole_seconds))
-            .set_or_null("EndDate", self.end_date.map(Timestamp::to_whole_seconds))
+            .set_or_null("StartDate", self.start_date)
+            .set_or_null("EndDate", self.end_date)
             .set("Limit", self.limit.unwrap_or(0))
             .set_or_null("Marker", self.marker.as_ref())
             .into()

@@ -373,9 +373,11 @@ impl Document for JobParameters {
                 .set("ArchiveId", job.archive_id.as_str())
                 .set_if("RetrievalByteRange", job.range)
                 .set_if("Tier", job.tier.as_ref()),
-            JobParameters::InventoryRetrieval(job) => common(json, &job.call_back_url, &job.description)
-                .set_if("Format", job.format.as_ref())
-                .set("InventoryRetrievalParameters", job.filters()),
+            JobParameters::InventoryRetrieval(job) => {
+                let json = common(json, &job.call_back_url, &job.description).set_if("Format", job.format.as_ref());
+                let filters = job.filters();
+                if filters == JsonWriter::new() { json } else { json.set("InventoryRetrievalParameters", filters) }
+            }
             JobParameters::PushToCos(job) => common(json, &job.call_back_url, &job.description)
                 .set("ArchiveId", job.archive_id.as_str())
                 .set("Bucket", job.bucket.as_str())
@@ -436,7 +438,7 @@ impl Document for JobParameters {
 }
 
 impl InventoryRetrieval {
-    /// The filters as the object they travel in; the official client sends it even when it is empty.
+    /// The filters as the object they travel in.
     fn filters(&self) -> JsonWriter {
         JsonWriter::new()
             .set_if("StartDate", self.start_date.map(Timestamp::to_whole_seconds))

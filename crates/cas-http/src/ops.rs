@@ -43,10 +43,10 @@ macro_rules! operations {
     /// Lists the account's vaults by name.
     fn list_vaults: ListVaults = GET "/{uid}/vaults", Safe, Plain {
     } optional {
-        /// Where to go on, from the page before.
-        query marker: Marker,
         /// At most this many vaults.
         query limit: Limit,
+        /// Where to go on, from the page before.
+        query marker: Marker,
     }
 
     /// Sets who may do what with a vault, in place of any earlier policy.
@@ -164,10 +164,10 @@ macro_rules! operations {
         /// The upload.
         path upload_id: UploadId,
     } optional {
-        /// Where to go on, from the page before: the offset of a part.
-        query marker: Marker,
         /// At most this many parts.
         query limit: Limit,
+        /// Where to go on, from the page before: the offset of a part.
+        query marker: Marker,
     }
 
     /// Lists the unfinished multipart uploads of a vault, oldest first.
@@ -175,10 +175,10 @@ macro_rules! operations {
         /// The vault.
         path vault: VaultName,
     } optional {
-        /// Where to go on, from the page before.
-        query marker: Marker,
         /// At most this many uploads.
         query limit: Limit,
+        /// Where to go on, from the page before.
+        query marker: Marker,
     }
 
     /// Starts a job. A repeat may start, and bill, a second one.
@@ -204,10 +204,10 @@ macro_rules! operations {
     } optional {
         /// Only jobs that are finished, or only those that are not.
         query completed: bool,
-        /// Where to go on, from the page before.
-        query marker: Marker,
         /// At most this many jobs.
         query limit: Limit,
+        /// Where to go on, from the page before.
+        query marker: Marker,
         /// Only jobs that are this far.
         query("statuscode") status: JobStatus,
     }
@@ -274,7 +274,7 @@ mod tests {
             .limit(Limit::MAX)
             .status(JobStatus::InProgress);
         let request = list.encode(Uid::Own);
-        assert_eq!(request.uri(), "/-/vaults/v/jobs?completed=true&marker=a%2Fb%20c&limit=1000&statuscode=InProgress");
+        assert_eq!(request.uri(), "/-/vaults/v/jobs?completed=true&limit=1000&marker=a%2Fb%20c&statuscode=InProgress");
         let (path, query) = (request.uri().path(), request.uri().query().unwrap());
         let (uid, read) = AnyOperation::read(ListJobs::INFO, path, query, request.headers(), request.body()).unwrap();
         assert_eq!((uid, read), (Uid::Own, list.into()));
