@@ -52,7 +52,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "clippy",
-        about: "No warnings: all features together, then each crate with its fewest.",
+        about: "No warnings: all features together, then each crate with none and with each of its own.",
         needs: None,
         run: clippy,
     },
@@ -160,20 +160,14 @@ fn fmt(workspace: &Workspace) -> Result<Outcome> {
 fn clippy(workspace: &Workspace) -> Result<Outcome> {
     let everything = ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     run(&mut workspace.cargo(&everything))?;
-    // Without the other crates and without dev-dependencies, so that no feature is there only because a neighbour asked for it.
+    // Features of one crate at a time: whoever asks for little must not get less than they asked for, nor warnings.
     for package in standing_alone(workspace)? {
-        let fewest = [
-            "clippy",
-            "--locked",
-            "--no-deps",
-            "--package",
-            &package.name,
-            "--no-default-features",
-            "--",
-            "-D",
-            "warnings",
-        ];
-        run(&mut workspace.cargo(&fewest))?;
+        for features in lint_sets(&package) {
+            let mut line = vec!["clippy", "--locked", "--no-deps", "--package", &package.name, "--no-default-features"];
+            line.extend(features);
+            line.extend(["--", "-D", "warnings"]);
+            run(&mut workspace.cargo(&line))?;
+        }
     }
     Ok(Outcome::Passed)
 }
@@ -191,7 +185,7 @@ fn test(workspace: &Workspace) -> Result<Outcome> {
 
 fn alone(workspace: &Workspace) -> Result<Outcome> {
     for package in standing_alone(workspace)? {
-        // Tests bring dev-dependencies along, and those may turn on features that the crate itself forgot to ask for: look without them first.
+        // Tests bring dev-dependencies, which may turn on what the crate itself forgot to ask for: look without them first.
         run(&mut workspace.cargo(&["check", "--locked", "--package", &package.name, "--no-default-features"]))?;
         for features in feature_sets(&package) {
             run(&mut workspace.cargo(&["test", "--locked", "--package", &package.name, features]))?;
@@ -207,8 +201,23 @@ fn standing_alone(workspace: &Workspace) -> Result<Vec<Package>> {
 
 /// The feature flags that make a difference for this package: one of the two ends is enough where they are the same.
 fn feature_sets(package: &Package) -> &'static [&'static str] {
-    let has_features = package.features.iter().any(|(name, turns_on)| name != "default" || !turns_on.is_empty());
-    if has_features { &["--no-default-features", "--all-features"] } else { &["--all-features"] }
+    if own_features(package).is_empty() { &["--all-features"] } else { &["--no-default-features", "--all-features"] }
+}
+
+/// The flags of each look that clippy takes at a package by itself: with none of its features, tests included, and with each single one. A
+/// package without features was seen in full with the rest.
+fn lint_sets(package: &Package) -> Vec<Vec<&str>> {
+    let mut sets: Vec<_> = own_features(package).into_iter().map(|name| vec!["--features", name]).collect();
+    if !sets.is_empty() {
+        sets.insert(0, vec!["--all-targets"]);
+    }
+    sets
+}
+
+/// The features of a package, without a default that is empty.
+fn own_features(package: &Package) -> Vec<&str> {
+    let features = package.features.iter().filter(|(name, turns_on)| *name != "default" || !turns_on.is_empty());
+    features.map(|(name, _)| name.as_str()).collect()
 }
 
 fn deny(workspace: &Workspace) -> Result<Outcome> {
@@ -327,6 +336,19 @@ mod tests {
         assert_eq!(
             report.text,
             "   fmt         passed in 0.8 s\n   deny        SKIPPED, nothing was checked: no cargo-deny\n"
+        );
+    }
+
+    #[test]
+    fn clippy_looks_at_no_feature_and_at_each() {
+        let sets = |features| {
+            let metadata = json!({ "packages": [{ "name": "a", "dependencies": [], "features": features }] });
+            lint_sets(&Package::read_all(&metadata).unwrap()[0]).iter().map(|flags| flags.join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(sets(json!({ "default": [] })), [] as [&str; 0]);
+        assert_eq!(
+            sets(json!({ "default": [], "http": ["dep:http"], "test-util": [] })),
+            ["--all-targets", "--features http", "--features test-util"]
         );
     }
 
