@@ -23,3 +23,32 @@ pub use timestamp::Timestamp;
 pub use wire::{Operation, OperationInfo, WireError};
 
 pub use cas_treehash::{ContentSha256, TreeHash};
+
+#[cfg(feature = "client")]
+mod body;
+#[cfg(feature = "client")]
+pub use body::{Body, FRAME_SIZE, Frames};
+#[cfg(feature = "client")]
+mod call;
+#[cfg(feature = "client")]
+pub use call::{BoxFuture, Call, CallOptions, CallReport, Caller, Outcome, Pending};
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
+pub use client::Client;
+#[cfg(feature = "client")]
+mod error;
+#[cfg(feature = "client")]
+pub use error::{BoxError, Error, ErrorKind, TimeLimit};
+#[cfg(feature = "client")]
+mod response_body;
+#[cfg(feature = "client")]
+pub use response_body::{BodyLength, ResponseBody};
+#[cfg(feature = "client")]
+mod retry;
+#[cfg(feature = "client")]
+pub use retry::RetryPolicy;
+#[cfg(feature = "client")]
+mod timeout;
+#[cfg(feature = "client")]
+pub use timeout::{PROGRESS_FLOOR, Timeouts};

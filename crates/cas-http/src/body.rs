@@ -1,0 +1,401 @@
+//! The body of an upload: bytes of known length from memory, a file or a stream, in frames of a size that suits a socket.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::Stream;
+use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::range::ByteRange;
+
+/// How many bytes a frame holds at most. Smaller frames cost a system call each, larger ones leave the processor's cache.
+pub const FRAME_SIZE: usize = 256 * 1024;
+
+/// How many bytes of a file are read at once, away from the threads that serve sockets.
+const READ_SIZE: u64 = 1024 * 1024;
+
+type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// The data of an upload. Its length is known before it is sent.
+///
+/// A body that can be read again is sent again when a try fails; one that cannot, a stream, is sent at most once.
+pub struct Body {
+    len: u64,
+    source: Source,
+}
+
+enum Source {
+    Memory(Bytes),
+    File { file: Arc<File>, start: u64 },
+    Replayable(Arc<dyn Fn() -> BoxStream + Send + Sync>),
+    Once(BoxStream),
+}
+
+impl Body {
+    /// A body of no bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Bytes::new().into()
+    }
+
+    /// A range of a file. It is read by position, so one open file serves many bodies at the same time, and read again when it must be
+    /// sent again. A file that has become shorter fails the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    ///
+    /// Sending needs a tokio runtime, whose blocking threads do the reading: 1 MiB at a time, one read ahead.
+    #[must_use]
+    pub fn from_file(file: impl Into<Arc<File>>, range: ByteRange) -> Self {
+        Body { len: range.len(), source: Source::File { file: file.into(), start: range.start() } }
+    }
+
+    /// A stream that can be made again from its beginning: `make` is called once for each time the body is sent.
+    ///
+    /// It must give `len` bytes every time; anything else fails the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    #[must_use]
+    pub fn replayable<S>(len: u64, make: impl Fn() -> S + Send + Sync + 'static) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        Body { len, source: Source::Replayable(Arc::new(move || Box::pin(make()))) }
+    }
+
+    /// A stream of `len` bytes that can be read once. Its call is never repeated.
+    ///
+    /// More or fewer bytes fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    #[must_use]
+    pub fn from_stream(len: u64, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Body { len, source: Source::Once(Box::pin(stream)) }
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it holds no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it can be read again from its beginning.
+    #[must_use]
+    pub fn is_rewindable(&self) -> bool {
+        !matches!(self.source, Source::Once(_))
+    }
+
+    /// The same body once more; `None` when it can be read only once.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        let source = match &self.source {
+            Source::Memory(bytes) => Source::Memory(bytes.clone()),
+            Source::File { file, start } => Source::File { file: Arc::clone(file), start: *start },
+            Source::Replayable(make) => Source::Replayable(Arc::clone(make)),
+            Source::Once(_) => return None,
+        };
+        Some(Body { len: self.len, source })
+    }
+
+    /// The bytes as a stream of frames of at most [`FRAME_SIZE`] bytes, which ends with an error when there are not exactly
+    /// [`len`](Self::len) of them.
+    #[must_use]
+    pub fn into_frames(self) -> Frames {
+        let len = self.len;
+        let chunks = match self.source {
+            Source::Memory(bytes) => Chunks::Memory(bytes),
+            Source::File { file, start } => Chunks::File(FileChunks { file, next: start, left: len, reading: None }),
+            Source::Replayable(make) => Chunks::Stream(make()),
+            Source::Once(stream) => Chunks::Stream(stream),
+        };
+        Frames { chunks, chunk: Bytes::new(), left: len, ended: false }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Body { len: bytes.len() as u64, source: Source::Memory(bytes) }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = match self.source {
+            Source::Memory(_) => "memory",
+            Source::File { .. } => "file",
+            Source::Replayable(_) => "replayable stream",
+            Source::Once(_) => "stream",
+        };
+        f.debug_struct("Body").field("len", &self.len).field("from", &from).finish()
+    }
+}
+
+/// The bytes of a [`Body`] as a stream of frames.
+pub struct Frames {
+    chunks: Chunks,
+    /// What came from `chunks` and is not handed on yet.
+    chunk: Bytes,
+    /// How many bytes are still to be handed on.
+    left: u64,
+    ended: bool,
+}
+
+enum Chunks {
+    Memory(Bytes),
+    File(FileChunks),
+    Stream(BoxStream),
+}
+
+impl Frames {
+    /// How many bytes are still to come.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Ends the stream with this error.
+    fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Bytes>>> {
+        self.ended = true;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Stream for Frames {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        while self.chunk.is_empty() {
+            match ready!(self.chunks.poll_next(cx)) {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => return self.fail(error),
+                None if self.left == 0 => {
+                    self.ended = true;
+                    return Poll::Ready(None);
+                }
+                None => {
+                    let short = format!("the body ended {} bytes before its length", self.left);
+                    return self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, short));
+                }
+            }
+        }
+        let frame_len = self.chunk.len().min(FRAME_SIZE);
+        let frame = self.chunk.split_to(frame_len);
+        match self.left.checked_sub(frame_len as u64) {
+            Some(left) => self.left = left,
+            None => return self.fail(io::Error::new(io::ErrorKind::InvalidData, "the body goes on beyond its length")),
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl Chunks {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match self {
+            Chunks::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Chunks::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Chunks::File(file) => file.poll_next(cx),
+            Chunks::Stream(stream) => stream.as_mut().poll_next(cx),
+        }
+    }
+}
+
+/// Reads a range of a file on the runtime's blocking threads, one read ahead of whoever takes the chunks.
+struct FileChunks {
+    file: Arc<File>,
+    next: u64,
+    left: u64,
+    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl FileChunks {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let reading = match self.reading.take().or_else(|| self.start_reading()) {
+            None => return Poll::Ready(None),
+            Some(reading) => self.reading.insert(reading),
+        };
+        let outcome = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
+        let chunk = outcome.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        if chunk.is_ok() {
+            self.reading = self.start_reading();
+        } else {
+            self.left = 0;
+        }
+        Poll::Ready(Some(chunk.map(Bytes::from)))
+    }
+
+    fn start_reading(&mut self) -> Option<JoinHandle<io::Result<Vec<u8>>>> {
+        let len = self.left.min(READ_SIZE);
+        if len == 0 {
+            return None;
+        }
+        let (file, position) = (Arc::clone(&self.file), self.next);
+        self.next += len;
+        self.left -= len;
+        Some(tokio::task::spawn_blocking(move || read_at(&file, position, len)))
+    }
+}
+
+/// Reads exactly these bytes.
+fn read_at(file: &File, position: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read_some_at(file, &mut buffer[filled..], position + filled as u64) {
+            Ok(0) => {
+                let end = format!("the file ends at byte {}", position + filled as u64);
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, end));
+            }
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(buffer)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, position)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
+}
+
+/// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer.
+pub(crate) struct SendBody {
+    frames: Frames,
+    sending: Arc<Sending>,
+}
+
+/// How far a body is on its way, and a way to stop it.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    taken: AtomicU64,
+    finished: AtomicBool,
+    stopped: AtomicBool,
+    changed: Notify,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl SendBody {
+    pub(crate) fn new(body: Body) -> (Self, Arc<Sending>) {
+        let sending = Arc::new(Sending { finished: AtomicBool::new(body.is_empty()), ..Sending::default() });
+        (SendBody { frames: body.into_frames(), sending: Arc::clone(&sending) }, sending)
+    }
+}
+
+impl Sending {
+    /// How many bytes the connection has taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection has taken all of it. Before that the service cannot have received a whole request.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Waits until the connection has taken all of it.
+    pub(crate) async fn finished(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_finished() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends the body with an error the next time the connection asks for a frame, which ends the connection. For an answer that came
+    /// before the body was through.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Why the body's own source failed, if it did.
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, frame: &Option<io::Result<Bytes>>, left: u64) {
+        match frame {
+            Some(Ok(bytes)) => {
+                self.taken.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+            }
+            Some(Err(error)) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+            }
+            None => {}
+        }
+        if left == 0 && !matches!(frame, Some(Err(_))) {
+            self.finished.store(true, Ordering::Release);
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl http_body::Body for SendBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.sending.stopped.load(Ordering::Acquire) {
+            return Poll::Ready(Some(Err(io::Error::other("an answer came before the body was sent"))));
+        }
+        let frame = ready!(Pin::new(&mut self.frames).poll_next(cx));
+        self.sending.note(&frame, self.frames.left);
+        Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.frames.left)
+    }
+}

@@ -1,0 +1,282 @@
+//! The body of an answer as it arrives: its length is held to, silence ends it, and a cut is an error.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::error::{Error, ErrorKind, Facts, TimeLimit};
+use crate::timeout::Silence;
+
+/// The body of an answer. Read it with [`chunk`](Self::chunk) or [`bytes`](Self::bytes), or as an [`http_body::Body`].
+///
+/// A body that ends before its length is an error, and so is one without a length unless
+/// [`accept_unknown_length`](Self::accept_unknown_length) was called: its end looks like a cut. Dropping it unread closes its connection.
+pub struct ResponseBody {
+    source: Source,
+    length: BodyLength,
+    accept_unknown_length: bool,
+    received: u64,
+    ended: bool,
+    watch: Option<Watch>,
+}
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// It has this many bytes.
+    Known(u64),
+    /// It came in chunks, the last of which says so.
+    Chunked,
+    /// It ends when the connection does, which cannot be told from a cut.
+    UntilClose,
+}
+
+enum Source {
+    Memory(Bytes),
+    Connection(Incoming),
+}
+
+/// What a body that still arrives is held to.
+struct Watch {
+    silence: Silence,
+    deadline: Option<Pin<Box<Sleep>>>,
+    started: Instant,
+    facts: Facts,
+}
+
+impl ResponseBody {
+    /// A body that arrives on a connection.
+    pub(crate) fn arriving(
+        incoming: Incoming,
+        length: BodyLength,
+        silence: Silence,
+        deadline: Option<Instant>,
+        started: Instant,
+    ) -> Self {
+        let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+        let watch = Watch { silence, deadline, started, facts: Facts::default() };
+        ResponseBody {
+            source: Source::Connection(incoming),
+            watch: Some(watch),
+            ..ResponseBody::of(Bytes::new(), length)
+        }
+    }
+
+    fn of(bytes: Bytes, length: BodyLength) -> Self {
+        ResponseBody {
+            source: Source::Memory(bytes),
+            length,
+            accept_unknown_length: false,
+            received: 0,
+            ended: false,
+            watch: None,
+        }
+    }
+
+    /// Lets errors of this body tell which call it belongs to.
+    pub(crate) fn set_facts(&mut self, facts: Facts) {
+        if let Some(watch) = &mut self.watch {
+            watch.facts = facts;
+        }
+    }
+
+    /// How the end of the body is known.
+    #[must_use]
+    pub fn length(&self) -> BodyLength {
+        self.length
+    }
+
+    /// How many bytes were read so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes a body that ends with its connection for a whole one. Whoever does so must be able to tell by other means, a hash say.
+    #[must_use]
+    pub fn accept_unknown_length(mut self) -> Self {
+        self.accept_unknown_length = true;
+        self
+    }
+
+    /// The next bytes, `None` after the last. Chunks have the sizes in which the network delivers.
+    ///
+    /// Cancel safety: nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Disconnected`] when the body was cut, [`ErrorKind::Timeout`] when it stood still or the call's deadline passed,
+    /// [`ErrorKind::Protocol`] when its end cannot be told from a cut. After an error there is nothing more.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    }
+
+    /// The whole body, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] when it is longer, and as [`chunk`](Self::chunk).
+    pub async fn bytes(mut self, limit: u64) -> Result<Bytes, Error> {
+        let too_large = |body: &Self| {
+            body.error(ErrorKind::TooLarge, format!("the answer's body is longer than the {limit} bytes allowed"))
+        };
+        if matches!(self.length, BodyLength::Known(length) if length > limit) {
+            return Err(too_large(&self));
+        }
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        let mut rest = BytesMut::new();
+        while self.received <= limit {
+            match self.chunk().await? {
+                Some(chunk) if rest.is_empty() => {
+                    rest.extend_from_slice(&first);
+                    rest.extend_from_slice(&chunk);
+                }
+                Some(chunk) => rest.extend_from_slice(&chunk),
+                None if rest.is_empty() => return Ok(first),
+                None => return Ok(rest.freeze()),
+            }
+        }
+        Err(too_large(&self))
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = match &mut self.source {
+            Source::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Source::Connection(incoming) => poll_data(incoming, cx),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.received += bytes.len() as u64;
+                if let Some(watch) = &mut self.watch {
+                    watch.silence.moved(bytes.len() as u64);
+                }
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(None) => self.end(None),
+            Poll::Ready(Some(Err(error))) => {
+                let error = self.broken(error);
+                self.end(Some(error))
+            }
+            Poll::Pending => match self.poll_limits(cx) {
+                Poll::Ready(error) => self.end(Some(error)),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        if let Some(deadline) = &mut watch.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            let what = "the call's time was up while the answer's body arrived";
+            return Poll::Ready(self.error(ErrorKind::Timeout(TimeLimit::Deadline), what));
+        }
+        if watch.silence.poll(cx).is_ready() {
+            let what = format!("the answer's body stood still after {}", self.progress());
+            return Poll::Ready(self.error(ErrorKind::Timeout(TimeLimit::Read), what));
+        }
+        Poll::Pending
+    }
+
+    /// Ends the body, well or with this error.
+    fn end(&mut self, error: Option<Error>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.ended = true;
+        let error = error.or_else(|| match self.length {
+            BodyLength::Known(length) if length != self.received => {
+                Some(self.error(ErrorKind::Disconnected, format!("the answer's body ended after {}", self.progress())))
+            }
+            BodyLength::UntilClose if !self.accept_unknown_length => {
+                let what = format!("the answer has no length: its end after {} may be a cut", self.progress());
+                Some(self.error(ErrorKind::Protocol, what))
+            }
+            _ => None,
+        });
+        if error.is_some() {
+            // The connection goes with the rest of the body.
+            self.source = Source::Memory(Bytes::new());
+        }
+        Poll::Ready(error.map(Err))
+    }
+
+    fn broken(&self, error: hyper::Error) -> Error {
+        let kind = if error.is_parse() { ErrorKind::Protocol } else { ErrorKind::Disconnected };
+        self.error(kind, format!("the answer's body broke off after {}", self.progress())).with_source(error)
+    }
+
+    fn progress(&self) -> String {
+        match self.length {
+            BodyLength::Known(length) => format!("{} of {length} bytes", self.received),
+            _ => format!("{} bytes", self.received),
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, what: impl Into<String>) -> Error {
+        let facts = self.watch.as_ref().map(|watch| Facts { elapsed: watch.started.elapsed(), ..watch.facts.clone() });
+        Error::new(kind, what).with_facts(facts.unwrap_or_default())
+    }
+}
+
+/// The next data of a body; trailers are passed over.
+fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    loop {
+        match std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data()
+                    && !bytes.is_empty()
+                {
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+            }
+        }
+    }
+}
+
+/// A body that is already here, for tests of code that reads answers, and for an error body that was looked into.
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        let length = BodyLength::Known(bytes.len() as u64);
+        ResponseBody::of(bytes, length)
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.length == BodyLength::Known(self.received)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            BodyLength::Known(length) => SizeHint::with_exact(length.saturating_sub(self.received)),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// The bytes are left out.
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("length", &self.length)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
