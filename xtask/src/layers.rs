@@ -81,14 +81,21 @@ impl fmt::Display for Violation {
 /// When a rule is broken; the message lists every breach with its rule.
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let packages = workspace.packages()?;
-    let mut breaches: Vec<String> = violations(&packages).iter().map(Violation::to_string).collect();
+    // Edges first: a wrong one can make a circle, and then cargo cannot tell what it would resolve.
+    refuse(&violations(&packages).iter().map(Violation::to_string).collect::<Vec<_>>())?;
+    let mut excesses = Vec::new();
     for diet in DIETS {
-        breaches.extend(diet.judge(&diet.tree(workspace, &packages)?));
+        excesses.extend(diet.judge(&diet.tree(workspace, &packages)?));
     }
+    refuse(&excesses)?;
+    Ok(Outcome::Passed)
+}
+
+fn refuse(breaches: &[String]) -> Result<()> {
     if !breaches.is_empty() {
         bail!("{}", breaches.join("\n"));
     }
-    Ok(Outcome::Passed)
+    Ok(())
 }
 
 /// Every edge between these packages that breaks a rule, and every package the rules do not know.
