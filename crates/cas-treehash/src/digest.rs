@@ -7,6 +7,10 @@ use std::error;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::hasher::TreeHasher;
+use crate::kernel::Kernel;
+use crate::sha256;
+
 /// Length of either digest in bytes.
 const LEN: usize = 32;
 
@@ -116,32 +120,17 @@ digest! {
 impl ContentSha256 {
     /// Hashes bytes that are all in memory.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha256(bytes))
+        Self(sha256::of(Kernel::detect(), bytes))
     }
 }
 
 impl TreeHash {
     /// Hashes bytes that are all in memory; of no bytes at all, the SHA-256 of nothing.
     pub fn of(bytes: &[u8]) -> Self {
-        const LEAF: usize = 1 << 20;
-        if bytes.len() <= LEAF {
-            return Self(sha256(bytes));
-        }
-        let mut row: Vec<[u8; LEN]> = bytes.chunks(LEAF).map(sha256).collect();
-        while row.len() > 1 {
-            row = row
-                .chunks(2)
-                .map(|pair| if let [left, right] = pair { sha256(&[*left, *right].concat()) } else { pair[0] })
-                .collect();
-        }
-        Self(row[0])
+        let mut hasher = TreeHasher::new();
+        hasher.update(bytes);
+        hasher.finish()
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; LEN] {
-    let mut digest = [0; LEN];
-    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    digest
 }
 
 /// Thirty-two bytes as text, without an allocation.
