@@ -75,8 +75,13 @@ pub enum SignError {
     },
     /// The request already carries one of the parameters that a presigned URL adds.
     AlreadySigned {
-        /// The parameter's name.
+        /// Its name.
         parameter: String,
+    },
+    /// The dialect's token header is no name of a header.
+    InvalidTokenHeader {
+        /// The name.
+        name: String,
     },
     /// The finished URL of a request is not a valid one.
     InvalidUri,
@@ -110,6 +115,7 @@ impl fmt::Display for SignError {
                 write!(f, "query form: the {dialect} service documents none; sign a header instead")
             }
             Self::AlreadySigned { parameter } => write!(f, "parameter {parameter:?}: the request carries it already"),
+            Self::InvalidTokenHeader { name } => write!(f, "token header: {name:?} is no name of a header"),
             Self::InvalidUri => write!(f, "query form: the signed URL is not a valid one"),
         }
     }

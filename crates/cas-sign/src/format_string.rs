@@ -189,7 +189,7 @@ impl<'r> FormatString<'r> {
         Self::select(request, &options.dialect, headers, |_| all_parameters)
     }
 
-    /// Puts given headers, and the parameters whose key in the text `lists` knows, in order.
+    /// Puts given headers, and the parameters whose decoded name `lists` knows, in order.
     pub(crate) fn select(
         request: &'r SignableRequest<'_>,
         dialect: &Dialect,
@@ -201,8 +201,8 @@ impl<'r> FormatString<'r> {
         let mut parameters: Vec<SignedParameter<'r>> = request
             .parameters
             .iter()
+            .filter(|parameter| lists(&parameter.name))
             .map(|parameter| SignedParameter::new(parameter, key_case))
-            .filter(|parameter| lists(&parameter.key))
             .collect();
         match key_case {
             Case::EncodeThenLower => parameters.sort_by(|a, b| a.key.cmp(&b.key)),

@@ -4,10 +4,9 @@ use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Uri;
 
-use crate::error::Field;
 use crate::{
-    Credentials, Dialect, Key, SignError, SignableRequest, Signed, Signer, SigningOptions, TimeRange, Verified,
-    Verifier, VerifyError,
+    Credentials, Dialect, Key, Presigned, SignError, SignableRequest, Signed, Signer, SigningOptions, TimeRange,
+    Verified, Verifier, VerifyError,
 };
 
 /// Signs a request: adds `Authorization`, the token header when the credentials carry a token, and `Host` when there is none and the URI names
@@ -56,6 +55,32 @@ impl Signer {
     }
 }
 
+/// Signs a request by its URL: adds the query form, and the token of temporary credentials, to the query of the URI, and `Host` when there is
+/// none and the URI names one. See [`presign`](crate::presign()).
+///
+/// # Errors
+///
+/// As [`presign`](crate::presign()), and [`SignError::InvalidUri`] when the longer URI is not a valid one; the request is unchanged then.
+pub fn presign(
+    head: &mut Parts,
+    credentials: &Credentials,
+    sign_time: TimeRange,
+    options: &SigningOptions,
+) -> Result<Presigned, SignError> {
+    let host = missing_host(head);
+    let mut request = SignableRequest::from_parts(head);
+    if let Some(host) = &host {
+        request.push_header("host", host.as_bytes());
+    }
+    let presigned = crate::presign(&request, credentials, sign_time, options)?;
+    drop(request);
+    head.uri = with_query(&head.uri, presigned.query()).map_err(|_| SignError::InvalidUri)?;
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
+    Ok(presigned)
+}
+
 /// Checks the signature of a received request. See [`Verifier::verify`].
 ///
 /// # Errors
@@ -98,10 +123,10 @@ fn sign_head(
     sign: impl FnOnce(&SignableRequest<'_>) -> Result<Signed, SignError>,
 ) -> Result<Signed, SignError> {
     let token = match credentials.token() {
-        Some(token) => Some((token_header(dialect)?, sensitive(token.expose(), || Field::Token)?)),
+        Some(token) => Some((token_header(dialect)?, sensitive(token.expose()))),
         None => None,
     };
-    let host = if head.headers.contains_key(HOST) { None } else { host_of(&head.uri) };
+    let host = missing_host(head);
 
     let mut request = SignableRequest::from_parts(head);
     if let Some((name, value)) = &token {
@@ -112,7 +137,7 @@ fn sign_head(
         request.push_header("host", host.as_bytes());
     }
     let signed = sign(&request)?;
-    let authorization = sensitive(signed.authorization(), || Field::Path)?;
+    let authorization = sensitive(signed.authorization());
     drop(request);
 
     for (name, value) in
@@ -123,14 +148,25 @@ fn sign_head(
     Ok(signed)
 }
 
-fn token_header(dialect: &Dialect) -> Result<HeaderName, SignError> {
-    HeaderName::from_bytes(dialect.token_header.as_bytes()).map_err(|_| SignError::Empty { field: Field::HeaderName })
+fn with_query(uri: &Uri, query: &str) -> Result<Uri, http::Error> {
+    let longer = match uri.query() {
+        None | Some("") => format!("{}?{query}", path_of(uri)),
+        Some(own) => format!("{}?{own}&{query}", path_of(uri)),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(longer.try_into()?);
+    Ok(Uri::from_parts(parts)?)
 }
 
-fn sensitive(text: &str, field: impl FnOnce() -> Field) -> Result<HeaderValue, SignError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| SignError::Empty { field: field() })?;
+fn token_header(dialect: &Dialect) -> Result<HeaderName, SignError> {
+    HeaderName::from_bytes(dialect.token_header.as_bytes())
+        .map_err(|_| SignError::InvalidTokenHeader { name: dialect.token_header.to_string() })
+}
+
+fn sensitive(text: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(text).expect("tokens, secret ids, names and digits are visible ASCII");
     value.set_sensitive(true);
-    Ok(value)
+    value
 }
 
 /// An absolute URI without a path stands for `/`.
@@ -138,9 +174,10 @@ fn path_of(uri: &Uri) -> &str {
     if uri.path().is_empty() { "/" } else { uri.path() }
 }
 
-/// What an HTTP client would send: the host, with its port unless that is the scheme's own.
-fn host_of(uri: &Uri) -> Option<HeaderValue> {
-    let host = uri.host()?;
+/// What an HTTP client would add: the URI's host, with its port unless that is the scheme's own.
+fn missing_host(head: &Parts) -> Option<HeaderValue> {
+    let uri = &head.uri;
+    let host = uri.host().filter(|_| !head.headers.contains_key(HOST))?;
     let default =
         matches!((uri.scheme_str(), uri.port_u16()), (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)));
     match uri.port_u16() {

@@ -186,6 +186,11 @@ impl Signature {
         &self.bytes[..self.algorithm.hex_len() / 2]
     }
 
+    /// Whether this is the HMAC of `text` with any bytes for a key. Takes the same time wherever they differ.
+    pub(crate) fn is_hmac_of(&self, key: &[u8], text: &[u8]) -> bool {
+        hmac::verify(&hmac::Key::new(self.algorithm.hmac(), key), text, self.as_bytes()).is_ok()
+    }
+
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         push_hex(out, self.as_bytes());
     }

@@ -312,7 +312,7 @@ impl Host<'_> {
 /// The official Python client sends two, the second without the port, and signs the second.
 fn hosts<'r>(request: &SignableRequest<'r>, authorization: &Authorization) -> Vec<Host<'r>> {
     let mut hosts = vec![Host::AsReceived];
-    if !authorization.header_list.contains("host") {
+    if !authorization.header_list.contains_header("host") {
         return hosts;
     }
     let received: Vec<&[u8]> = request.header("host").take(MAX_HOSTS).collect();
@@ -343,7 +343,7 @@ pub(crate) fn rebuild(
     dialect: &Dialect,
     host: &Host<'_>,
 ) -> Option<Vec<u8>> {
-    let listed = |name: &str| authorization.header_list.contains(name);
+    let listed = |name: &str| authorization.header_list.contains_header(name);
     let is_host = |name: &str| name.eq_ignore_ascii_case("host");
     let mut headers: Headers<'_> = request
         .headers()
@@ -352,7 +352,7 @@ pub(crate) fn rebuild(
     if let Host::Only(value) = host {
         headers.push(("host", value));
     }
-    let lists = |key: &[u8]| authorization.parameter_list.contains_key(key);
+    let lists = |name: &[u8]| authorization.parameter_list.contains_parameter(name);
     let format_string = FormatString::select(request, dialect, headers, lists).ok()?;
     let mut text = Vec::new();
     format_string.write_to(&mut text);

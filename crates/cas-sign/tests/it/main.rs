@@ -1,3 +1,15 @@
-//! The crate from outside: published numbers, properties, and both halves against each other.
+//! The crate from outside: published numbers, stated rules, properties, and both halves against each other.
 
-mod recorded;
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is all test code, and its helpers are not marked as such")]
+
+mod explained;
+#[cfg(feature = "http")]
+mod heads;
+mod presigned;
+mod properties;
+mod rules;
+mod secrets;
+mod signers;
+mod support;
+mod vectors;
+mod verified;
