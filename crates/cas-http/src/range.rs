@@ -406,8 +406,8 @@ impl PartSize {
 
     /// Twice this size, if there is one.
     #[must_use]
-    pub fn doubled(self) -> Option<PartSize> {
-        PartSize::from_bytes(self.0 * 2).ok()
+    pub const fn doubled(self) -> Option<PartSize> {
+        if self.0 < PartSize::MAX.0 { Some(PartSize(self.0 * 2)) } else { None }
     }
 
     /// How many parts an archive of `size` bytes has.

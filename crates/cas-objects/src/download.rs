@@ -1,0 +1,462 @@
+//! A download, step by step: slices in parallel into a file beside the target, each verified, the whole verified, then renamed.
+//!
+//! A slice counts when exactly the bytes asked for arrived and, if the service sent their tree hash, they have it. The file counts when the
+//! slices combine to the tree hash the service has for the output. What an earlier run left on disk is hashed again before it is believed.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cas_api::answers::GetJobOutputOutput;
+use cas_api::cas_http::{ArchiveSize, BoxFuture, ByteRange, JobId, PartSize, ResponseBody, TreeHash};
+use cas_treehash::{TreeHasher, combine, read};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinSet;
+
+use crate::checkpoint::{Journal, Subject, VERSION};
+use crate::error::{Error, ErrorKind, blocking};
+use crate::job::Job;
+use crate::plan::PartPlan;
+use crate::progress::Progress;
+use crate::vault::Vault;
+
+/// The size of a slice unless something else is asked for: 32 MiB, as in the official client.
+pub const SLICE_SIZE: PartSize = match PartSize::DEFAULT.doubled() {
+    Some(size) => size,
+    None => PartSize::DEFAULT,
+};
+
+/// How many slices are under way at once unless something else is asked for.
+pub const SLICES_IN_FLIGHT: usize = 4;
+
+/// A download about to begin: a value with setters. Await it to do it.
+///
+/// Memory: about 1 MiB per slice under way, whatever the size of the output.
+///
+/// Cancel safety: dropping the future stops it; the unfinished file and its journal stay, and the same call goes on with them.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is downloaded until it is awaited"]
+pub struct DownloadToFile {
+    job: Job,
+    path: PathBuf,
+    slice_size: PartSize,
+    slices_in_flight: usize,
+    overwrite: bool,
+    wait: bool,
+    progress: Progress,
+}
+
+/// A file that is there, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Downloaded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The tree hash of its bytes, computed here.
+    pub tree_hash: TreeHash,
+    /// What its bytes were compared with.
+    pub verification: Verification,
+    /// How many slices it has.
+    pub slices: u64,
+    /// How many of them this run fetched; the others were on disk already and were verified.
+    pub slices_fetched: u64,
+}
+
+/// What bytes that arrived were compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verification {
+    /// The tree hash the service has for them.
+    TreeHash,
+    /// Their number only: the service tells no tree hash of an inventory, nor of a range that is no subtree of the archive's tree.
+    LengthOnly,
+}
+
+/// A range that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RangeRead {
+    /// How many bytes came: all that were asked for.
+    pub size: u64,
+    /// Their tree hash, computed here.
+    pub tree_hash: TreeHash,
+    /// What they were compared with.
+    pub verification: Verification,
+}
+
+impl DownloadToFile {
+    pub(crate) fn new(job: &Job, path: PathBuf) -> Self {
+        DownloadToFile {
+            job: job.clone(),
+            path,
+            slice_size: SLICE_SIZE,
+            slices_in_flight: SLICES_IN_FLIGHT,
+            overwrite: false,
+            wait: false,
+            progress: Progress::new(),
+        }
+    }
+
+    /// The size of a slice; [`SLICE_SIZE`] unless set.
+    pub fn slice_size(mut self, size: PartSize) -> Self {
+        self.slice_size = size;
+        self
+    }
+
+    /// How many slices are under way at once, at least 1; [`SLICES_IN_FLIGHT`] unless set.
+    pub fn slices_in_flight(mut self, count: usize) -> Self {
+        self.slices_in_flight = count.max(1);
+        self
+    }
+
+    /// Whether a file that is there already may be replaced. It stays as it is until the new one is whole.
+    pub fn overwrite(mut self, yes: bool) -> Self {
+        self.overwrite = yes;
+        self
+    }
+
+    /// Whether to wait for a job that has not ended; otherwise that is an error of kind [`NotReady`](ErrorKind::NotReady).
+    #[doc(alias = "block")]
+    pub fn wait(mut self, yes: bool) -> Self {
+        self.wait = yes;
+        self
+    }
+
+    /// Where to count how far it is.
+    pub fn progress(mut self, progress: &Progress) -> Self {
+        self.progress = progress.clone();
+        self
+    }
+
+    async fn run(mut self) -> Result<Downloaded, Error> {
+        let target = Target::check(&self.path, self.overwrite)?;
+        if self.wait {
+            self.job.wait().await?;
+        } else if !self.job.completed {
+            self.job.update_status().await?;
+        }
+        self.job.check_output()?;
+        let name = self.path.display().to_string();
+        self.fetch(target).await.map_err(|error| error.while_doing(|| format!("download of {name} did not succeed")))
+    }
+
+    async fn fetch(self, target: Target) -> Result<Downloaded, Error> {
+        let size = self.job.output_size().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Integrity,
+                format!("the service does not tell the size of the output of job {}", self.job.id()),
+            )
+        })?;
+        let plan = PartPlan::fitting(ArchiveSize::new(size)?, self.slice_size);
+        self.progress.begin(size, plan.count());
+        let subject = Subject {
+            version: VERSION,
+            vault: self.job.vault().name().to_string(),
+            job: self.job.id().to_string(),
+            size,
+            slice_size: plan.part_size().bytes(),
+            tree_hash: self.job.tree_hash.map(|hash| hash.to_string()),
+        };
+        let opened = target.clone();
+        let (file, mut journal, on_disk) = blocking(move || opened.open(&subject, &plan)).await??;
+
+        let fetcher = Arc::new(Fetcher { vault: self.job.vault().clone(), job: self.job.id().clone(), file });
+        let hashes =
+            fetch_slices(&fetcher, &plan, on_disk, self.slices_in_flight, &self.progress, &mut journal).await?;
+        let slices_fetched = hashes.iter().filter(|(_, now)| *now).count() as u64;
+        let tree_hash = combine(plan.parts().zip(&hashes).map(|(slice, (hash, _))| (slice.len(), *hash)))
+            .map_err(|error| Error::new(ErrorKind::Integrity, "the slices do not combine").caused_by(error))?;
+        let verification = compare(tree_hash, self.job.tree_hash, || format!("the output of job {}", self.job.id()))?;
+        blocking(move || target.finish(&fetcher.file, journal)).await??;
+        Ok(Downloaded { path: self.path, size, tree_hash, verification, slices: plan.count(), slices_fetched })
+    }
+}
+
+impl IntoFuture for DownloadToFile {
+    type Output = Result<Downloaded, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// The file to be, the unfinished one beside it, and the journal.
+#[derive(Clone, Debug)]
+struct Target {
+    path: PathBuf,
+    unfinished: PathBuf,
+    journal: PathBuf,
+    overwrite: bool,
+}
+
+impl Target {
+    /// Looks whether the file may be written, before anything is asked of the service.
+    fn check(path: &Path, overwrite: bool) -> Result<Target, Error> {
+        let Some(name) = path.file_name() else {
+            return Err(Error::invalid(format!("{} is not the name of a file", path.display())));
+        };
+        let beside = |suffix: &str| {
+            let mut name = name.to_owned();
+            name.push(suffix);
+            path.with_file_name(name)
+        };
+        let target = Target {
+            path: path.to_owned(),
+            unfinished: beside(".cas-part"),
+            journal: beside(".cas-journal"),
+            overwrite,
+        };
+        target.check_free()?;
+        if !target.folder().is_dir() {
+            return Err(Error::invalid(format!("there is no folder {}", target.folder().display())));
+        }
+        Ok(target)
+    }
+
+    fn check_free(&self) -> Result<(), Error> {
+        match std::fs::symlink_metadata(&self.path) {
+            Err(_) => Ok(()),
+            Ok(metadata) if !metadata.is_file() => {
+                Err(Error::invalid(format!("{} is there and is not a regular file", self.path.display())))
+            }
+            Ok(_) if self.overwrite => Ok(()),
+            Ok(_) => Err(Error::invalid(format!("{} is there already", self.path.display()))),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Opens the unfinished file and the journal, and hashes again what the journal says is there: for each slice its tree hash, if its
+    /// bytes are right.
+    fn open(&self, subject: &Subject, plan: &PartPlan) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
+        let (journal, noted) = Journal::open(&self.journal, subject)?;
+        let io_error = |error| Error::io("open", &self.unfinished, error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.unfinished)
+            .map_err(io_error)?;
+        file.set_len(plan.size()).map_err(io_error)?;
+        let mut on_disk = vec![None; usize::try_from(plan.count()).unwrap_or(usize::MAX)];
+        for (index, hash) in noted {
+            let Some(place) = usize::try_from(index).ok().and_then(|index| on_disk.get_mut(index)) else { continue };
+            let range = plan.part(index).bytes();
+            let actual = read::tree_hash_at(&file, range.start()..range.end() + 1);
+            *place = actual.ok().filter(|actual| *actual == hash);
+        }
+        Ok((file, journal, on_disk))
+    }
+
+    /// Makes the unfinished file the target: its bytes reach the disk before its name does.
+    fn finish(&self, file: &File, journal: Journal) -> Result<(), Error> {
+        file.sync_all().map_err(|error| Error::io("write", &self.unfinished, error))?;
+        self.check_free()?;
+        std::fs::rename(&self.unfinished, &self.path).map_err(|error| Error::io("rename to", &self.path, error))?;
+        journal.remove()?;
+        // Opening a folder to sync it works on Unix only; elsewhere the file system sees to it.
+        #[cfg(unix)]
+        File::open(self.folder())
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| Error::io("write", self.folder(), error))?;
+        Ok(())
+    }
+}
+
+/// What every slice task needs.
+struct Fetcher {
+    vault: Vault,
+    job: JobId,
+    file: File,
+}
+
+/// How often a slice is fetched whose bytes are not the promised ones, or that breaks off in the middle.
+const SLICE_TRIES: u32 = 3;
+
+impl Fetcher {
+    /// Fetches a slice into the file and returns its tree hash.
+    async fn fetch(self: &Arc<Self>, range: ByteRange) -> Result<TreeHash, Error> {
+        let mut tries = 1;
+        loop {
+            match self.fetch_once(range).await {
+                Err(error) if error.is_retryable() && tries < SLICE_TRIES => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn fetch_once(self: &Arc<Self>, range: ByteRange) -> Result<TreeHash, Error> {
+        let (output, mut body) = open_range(&self.vault, &self.job, range).await?;
+        let mut hasher = TreeHasher::new();
+        let mut offset = range.start();
+        while let Some(batch) = next_batch(&mut body).await? {
+            let fetcher = Arc::clone(self);
+            let len: u64 = batch.iter().map(|frame| frame.len() as u64).sum();
+            if offset + len > range.end() + 1 {
+                return Err(wrong_length(range, offset + len - range.start()));
+            }
+            let written: std::io::Result<TreeHasher> = blocking(move || {
+                let mut place = offset;
+                for frame in &batch {
+                    write_all_at(&fetcher.file, frame, place)?;
+                    hasher.update(frame);
+                    place += frame.len() as u64;
+                }
+                Ok(hasher)
+            })
+            .await?;
+            hasher = written.map_err(|error| {
+                Error::new(ErrorKind::LocalIo, "could not write the unfinished file").caused_by(error)
+            })?;
+            offset += len;
+        }
+        if offset != range.end() + 1 {
+            return Err(wrong_length(range, offset - range.start()));
+        }
+        let hash = hasher.finish();
+        compare(hash, output.tree_hash, || format!("bytes {range} of job {}", self.job))?;
+        Ok(hash)
+    }
+}
+
+/// Runs the slice tasks, so many at once, and notes each in the journal. For each slice: its tree hash, and whether this run fetched it.
+async fn fetch_slices(
+    fetcher: &Arc<Fetcher>,
+    plan: &PartPlan,
+    on_disk: Vec<Option<TreeHash>>,
+    in_flight: usize,
+    progress: &Progress,
+    journal: &mut Journal,
+) -> Result<Vec<(TreeHash, bool)>, Error> {
+    let mut hashes: Vec<Option<(TreeHash, bool)>> =
+        on_disk.into_iter().map(|hash| hash.map(|hash| (hash, false))).collect();
+    let mut missing = Vec::new();
+    for (index, (slice, hash)) in plan.parts().zip(&hashes).enumerate() {
+        match hash {
+            Some(_) => progress.part_done(slice.len(), true),
+            None => missing.push((index, slice.bytes())),
+        }
+    }
+    let mut missing = missing.into_iter();
+    // Dropping the set, on failure or cancellation, aborts what is in it.
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.len() < in_flight
+            && let Some((index, range)) = missing.next()
+        {
+            let fetcher = Arc::clone(fetcher);
+            tasks.spawn(async move { (index, range, fetcher.fetch(range).await) });
+        }
+        let Some(outcome) = tasks.join_next().await else { break };
+        let (index, range, outcome) =
+            outcome.map_err(|error| Error::new(ErrorKind::LocalIo, "a slice task did not finish").caused_by(error))?;
+        let count = plan.count();
+        let hash = outcome
+            .map_err(|error| error.while_doing(|| format!("download stopped at slice {} of {count}", index + 1)))?;
+        journal.note(index as u64, &hash)?;
+        progress.part_done(range.len(), false);
+        hashes[index] = Some((hash, true));
+    }
+    Ok(hashes.into_iter().map(|hash| hash.expect("every slice was fetched or the loop ended in an error")).collect())
+}
+
+/// Reads a range of an output into a writer, with verification at the end.
+pub(crate) async fn read_range(
+    vault: &Vault,
+    job: &JobId,
+    range: ByteRange,
+    writer: &mut (impl AsyncWrite + Unpin + Send),
+) -> Result<RangeRead, Error> {
+    let (output, mut body) = open_range(vault, job, range).await?;
+    let mut hasher = TreeHasher::new();
+    let mut size = 0;
+    while let Some(batch) = next_batch(&mut body).await? {
+        for frame in &batch {
+            writer
+                .write_all(frame)
+                .await
+                .map_err(|error| Error::new(ErrorKind::LocalIo, "could not write what was read").caused_by(error))?;
+            size += frame.len() as u64;
+        }
+        hasher = blocking(move || {
+            batch.iter().for_each(|frame| hasher.update(frame));
+            hasher
+        })
+        .await?;
+    }
+    if size != range.len() {
+        return Err(wrong_length(range, size));
+    }
+    let tree_hash = hasher.finish();
+    let verification = compare(tree_hash, output.tree_hash, || format!("bytes {range} of job {job}"))?;
+    Ok(RangeRead { size, tree_hash, verification })
+}
+
+/// Asks for a range and looks whether the answer is of that range.
+async fn open_range(vault: &Vault, job: &JobId, range: ByteRange) -> Result<(GetJobOutputOutput, ResponseBody), Error> {
+    let download = vault.api().get_job_output(vault.name(), job).range(range).await?;
+    match download.output.range {
+        Some(came) if came.bytes == range && download.output.status() == 206 => Ok((download.output, download.body)),
+        came => {
+            let came = came.map_or("the whole output".to_owned(), |came| came.to_string());
+            let status = download.output.status();
+            Err(Error::new(
+                ErrorKind::Integrity,
+                format!("asked for bytes {range} of job {job}, the answer {status} holds {came}"),
+            ))
+        }
+    }
+}
+
+/// As many frames as make about 1 MiB, so that one step on the blocking pool has enough to do.
+async fn next_batch(body: &mut ResponseBody) -> Result<Option<Vec<Bytes>>, Error> {
+    const ENOUGH: usize = 1 << 20;
+    let (mut batch, mut len) = (Vec::new(), 0);
+    while len < ENOUGH
+        && let Some(frame) = body.chunk().await?
+    {
+        len += frame.len();
+        batch.push(frame);
+    }
+    Ok(if batch.is_empty() { None } else { Some(batch) })
+}
+
+fn compare(ours: TreeHash, promised: Option<TreeHash>, what: impl FnOnce() -> String) -> Result<Verification, Error> {
+    match promised {
+        None => Ok(Verification::LengthOnly),
+        Some(promised) if promised == ours => Ok(Verification::TreeHash),
+        Some(promised) => {
+            let what = format!("{}: expected tree hash {promised}, what came has {ours}", what());
+            Err(Error::new(ErrorKind::Integrity, what))
+        }
+    }
+}
+
+fn wrong_length(range: ByteRange, came: u64) -> Error {
+    Error::new(ErrorKind::Integrity, format!("asked for {} bytes ({range}), {came} came", range.len()))
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! How far a transfer is, for whoever wants to show it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cas_api::cas_http::UploadId;
+
+/// How far a transfer is. Hand a clone to the transfer and look at [`snapshot`](Self::snapshot) as often as you like.
+///
+/// Nothing is called back: a transfer only counts.
+#[derive(Clone, Default)]
+pub struct Progress(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    total_bytes: AtomicU64,
+    done_bytes: AtomicU64,
+    resumed_bytes: AtomicU64,
+    total_parts: AtomicU64,
+    done_parts: AtomicU64,
+    upload_id: Mutex<Option<UploadId>>,
+}
+
+/// One look at a transfer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// How many bytes there are in all; 0 before the transfer knows.
+    pub total_bytes: u64,
+    /// How many of them are transferred and verified, in this run or an earlier one.
+    pub done_bytes: u64,
+    /// How many of those were there before this run began.
+    pub resumed_bytes: u64,
+    /// How many parts or slices there are in all.
+    pub total_parts: u64,
+    /// How many of them are done.
+    pub done_parts: u64,
+    /// The multipart upload, once there is one: it can be resumed if this run ends.
+    pub upload_id: Option<UploadId>,
+}
+
+impl Progress {
+    /// A transfer that has not begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Progress::default()
+    }
+
+    /// How far it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            total_bytes: load(&self.0.total_bytes),
+            done_bytes: load(&self.0.done_bytes),
+            resumed_bytes: load(&self.0.resumed_bytes),
+            total_parts: load(&self.0.total_parts),
+            done_parts: load(&self.0.done_parts),
+            upload_id: self.0.upload_id.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    pub(crate) fn begin(&self, total_bytes: u64, total_parts: u64) {
+        self.0.total_bytes.store(total_bytes, Ordering::Relaxed);
+        self.0.total_parts.store(total_parts, Ordering::Relaxed);
+    }
+
+    pub(crate) fn upload_begun(&self, upload_id: &UploadId) {
+        *self.0.upload_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload_id.clone());
+    }
+
+    pub(crate) fn part_done(&self, bytes: u64, resumed: bool) {
+        self.0.done_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.0.done_parts.fetch_add(1, Ordering::Relaxed);
+        if resumed {
+            self.0.resumed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.snapshot().fmt(f)
+    }
+}
