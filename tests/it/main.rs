@@ -1,1 +1,5 @@
-//! To come.
+//! The stories that cross the crates.
+
+mod faults;
+mod sign_referee;
+mod transfers;

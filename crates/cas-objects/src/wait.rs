@@ -42,9 +42,9 @@ mod tests {
 
     #[test]
     fn a_job_is_looked_at_often_enough_and_not_too_often() {
-        let minutes = |count| Duration::from_secs(60 * count);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
         for (tier, takes, most_looks, latest) in [
-            (Tier::Expedited, minutes(5), 45, Duration::from_secs(10)),
+            (Tier::Expedited, minutes(5), 50, Duration::from_secs(10)),
             (Tier::Standard, minutes(300), 120, minutes(5)),
             (Tier::Bulk, minutes(720), 130, minutes(10)),
             (Tier::Standard, Duration::from_secs(2), 3, Duration::from_secs(1)),
