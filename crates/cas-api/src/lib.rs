@@ -13,6 +13,7 @@ mod job;
 mod multipart;
 #[cfg(feature = "client")]
 mod page;
+pub mod policy;
 mod vault;
 
 #[cfg(feature = "client")]
