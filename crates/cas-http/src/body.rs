@@ -34,9 +34,13 @@ pub struct Body {
 
 enum Source {
     Memory(Bytes),
-    File { file: Arc<File>, start: u64 },
+    File {
+        file: Arc<File>,
+        start: u64,
+    },
     Replayable(Arc<dyn Fn() -> BoxStream + Send + Sync>),
-    Once(BoxStream),
+    /// In a lock nobody waits for, so that a body may be shared between threads.
+    Once(Mutex<BoxStream>),
 }
 
 impl Body {
@@ -71,7 +75,7 @@ impl Body {
     /// More or fewer bytes fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
     #[must_use]
     pub fn from_stream(len: u64, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Body { len, source: Source::Once(Box::pin(stream)) }
+        Body { len, source: Source::Once(Mutex::new(Box::pin(stream))) }
     }
 
     /// How many bytes it holds.
@@ -113,7 +117,7 @@ impl Body {
             Source::Memory(bytes) => Chunks::Memory(bytes),
             Source::File { file, start } => Chunks::File(FileChunks { file, next: start, left: len, reading: None }),
             Source::Replayable(make) => Chunks::Stream(make()),
-            Source::Once(stream) => Chunks::Stream(stream),
+            Source::Once(stream) => Chunks::Stream(stream.into_inner().unwrap_or_else(PoisonError::into_inner)),
         };
         Frames { chunks, chunk: Bytes::new(), left: len, ended: false }
     }

@@ -1,24 +1,60 @@
 //! The client: one connection pool, and the one loop that signs, sends and tries again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use http::Response;
+use bytes::Bytes;
+use cas_sign::{Key, SignError, Signer, TimeRange};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use tokio::time::Instant;
+use tracing::Instrument;
 
-use crate::call::{BoxFuture, Call, Caller};
-use crate::error::Error;
-use crate::ops::Operation;
+use crate::body::Body;
+use crate::call::{BoxFuture, Call, CallOptions, CallReport, Caller, Outcome};
+use crate::clock::{Clock, Lesson, Skew, judge_refusal, unix_seconds};
+use crate::config::ClientBuilder;
+use crate::credentials::{Credentials, ProvideCredentials};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, Facts, TimeLimit};
+use crate::error_body::{ServiceError, code};
+use crate::exchange::{Exchange, Failure};
+use crate::header::X_CAS_REQUEST_ID;
+use crate::id::{RequestId, Uid, VaultName};
+use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, operation_span};
+use crate::ops::{DescribeVault, Operation};
 use crate::response_body::ResponseBody;
+use crate::retry::{Budget, Cause, Ending, RetryPolicy, Sent, Verdict, judge, may_have_happened, retry_after};
+use crate::wire::{OperationInfo, Shape, read_header};
 
-/// The low-level client: each operation is a method and yields the service's answer.
+/// The low-level client: each operation is a method, and yields the service's answer.
 ///
-/// An answer that is not a success is an answer too. A clone is the same client: it shares connections, credentials and the retry budget.
+/// An answer that is not a success is an answer too: look at its status, and read its body with
+/// [`ServiceError::read`](crate::ServiceError::read). Redirects are not followed. Each answer carries a [`CallReport`] as an extension.
+///
+/// A clone is the same client: it shares connections, credentials and the budget for repeats. Calls need a tokio runtime.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {}
+/// What clones of a client share.
+pub(crate) struct Shared {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) account: Uid,
+    pub(crate) credentials: Arc<dyn ProvideCredentials>,
+    pub(crate) signer: Signer,
+    pub(crate) exchange: Exchange,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) budget: Budget,
+    pub(crate) jitter: Mutex<fastrand::Rng>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) skew: Skew,
+    pub(crate) user_agent: HeaderValue,
+    pub(crate) proxy_authorization: Option<HeaderValue>,
+    pub(crate) counts: Counts,
+}
 
 mod methods {
     use super::Client;
@@ -30,20 +66,487 @@ mod methods {
     crate::operations!(client_methods Client);
 }
 
+impl Client {
+    /// Begins to configure a client.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// A client configured by environment variables: see [`ClientBuilder::environment`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] when neither an endpoint nor a region is named, or a variable makes no sense.
+    pub fn from_env() -> Result<Self, Error> {
+        Client::builder().environment(&crate::credentials::Environment::of_process()).build()
+    }
+
+    /// Where the service is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// The account in the path of requests that name no other.
+    #[must_use]
+    pub fn account(&self) -> Uid {
+        self.shared.account
+    }
+
+    /// What the client and its clones have done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counts.snapshot()
+    }
+}
+
 impl<O: Operation> Caller<O> for Client {
     type Output = Response<ResponseBody>;
     type Error = Error;
 
     fn call(self, call: Call<O>) -> BoxFuture<'static, Result<Self::Output, Error>> {
         Box::pin(async move {
-            let _ = (&self.shared, call);
-            Err(Error::config("the client has no endpoint"))
+            let Call { operation, payload, options } = call;
+            let uid = options.uid.unwrap_or(self.shared.account);
+            let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
+            let run = self.shared.prepare(O::INFO, operation.vault().cloned(), uid, request, options)?;
+            let span = operation_span(O::INFO, &run.head);
+            self.shared.run(run).instrument(span).await
         })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("endpoint", &self.shared.endpoint.to_string())
+            .field("account", &self.shared.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call on its way through its tries.
+struct Run {
+    info: &'static OperationInfo,
+    vault: Option<VaultName>,
+    uid: Uid,
+    /// The request without signature; its URI is absolute.
+    head: Parts,
+    /// `None` when it was sent and cannot be read again.
+    body: Option<Body>,
+    body_len: u64,
+    policy: RetryPolicy,
+    started: Instant,
+    deadline: Option<Instant>,
+    attempts: u32,
+    waited: Duration,
+    request_id: Option<RequestId>,
+    /// Whether a try may have reached the service and been acted on.
+    reached: bool,
+    /// What the last repeat cost.
+    spent: Option<u32>,
+    /// What was added to our clock when the last try was signed.
+    skew: i64,
+    signed_for_clock: bool,
+    refreshed: bool,
+}
+
+/// How a try ended.
+enum Ended {
+    /// With an answer, whose body is in memory if it is no success, and the service's code in it.
+    Answer(Response<ResponseBody>, Option<Box<str>>),
+    Failure(Failure),
+}
+
+impl Shared {
+    fn prepare(
+        &self,
+        info: &'static OperationInfo,
+        vault: Option<VaultName>,
+        uid: Uid,
+        request: Request<Body>,
+        options: CallOptions,
+    ) -> Result<Run, Error> {
+        let started = Instant::now();
+        let facts = Facts { operation: Some(info.name), vault: vault.clone(), ..Facts::default() };
+        if let Some(name) = options.headers.keys().find(|name| is_reserved(name)) {
+            let what = format!("the header {name} belongs to the connection or the signature and cannot be set");
+            return Err(Error::config(what).with_facts(facts));
+        }
+        let (mut head, body) = request.into_parts();
+        head.headers.extend(options.headers);
+        self.complete(&mut head, body.len());
+        let limit = options.timeout.or(self.exchange.timeouts.operation);
+        Ok(Run {
+            info,
+            vault,
+            uid,
+            head,
+            body_len: body.len(),
+            body: Some(body),
+            policy: options.retry.unwrap_or(self.retry),
+            started,
+            deadline: limit.and_then(|limit| started.checked_add(limit)),
+            attempts: 0,
+            waited: Duration::ZERO,
+            request_id: None,
+            reached: false,
+            spent: None,
+            skew: 0,
+            signed_for_clock: false,
+            refreshed: false,
+        })
+    }
+
+    /// Adds what every request has: an absolute URI and the headers of the connection.
+    fn complete(&self, head: &mut Parts, body_len: u64) {
+        head.uri = self.endpoint.uri(head.uri.path_and_query());
+        head.headers.insert(header::HOST, self.endpoint.host_header());
+        head.headers.insert(header::USER_AGENT, self.user_agent.clone());
+        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if body_len > 0 || head.method == Method::PUT || head.method == Method::POST {
+            head.headers.insert(header::CONTENT_LENGTH, body_len.into());
+        }
+    }
+
+    /// The loop: try, judge, wait, try again.
+    async fn run(&self, mut run: Run) -> Result<Response<ResponseBody>, Error> {
+        add(&self.counts.calls, 1);
+        loop {
+            let ended = self.attempt(&mut run).await?;
+            if run.may_repeat() && self.learn(&mut run, &ended) {
+                continue;
+            }
+            let verdict = judge(run.info.repeat, ended.as_ending(), run.reached);
+            run.reached |= may_have_happened(ended.as_ending());
+            let (cause, outcome) = match verdict {
+                Verdict::Stands(outcome) => {
+                    if matches!(ended, Ended::Answer(..)) && outcome != Outcome::Unknown {
+                        self.budget.give(run.spent.unwrap_or(1));
+                    }
+                    return run.finish(ended, outcome);
+                }
+                Verdict::Repeat(cause, outcome) => (cause, outcome),
+            };
+            let Some(wait) = self.wait_before_repeat(&mut run, cause, &ended) else {
+                return run.finish(ended, outcome);
+            };
+            tracing::warn!(
+                rpc.method = run.info.name,
+                attempt = run.attempts,
+                reason = %ended.reason(),
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "trying again",
+            );
+            tokio::time::sleep(wait).await;
+            run.waited += wait;
+            if ended.broke_while_sending(&run)
+                && let Some(refusal) = self.probe(&run).await
+            {
+                return run.finish(refusal, Outcome::AsAnswered);
+            }
+        }
+    }
+
+    /// One try, with credentials and a signature of its own.
+    async fn attempt(&self, run: &mut Run) -> Result<Ended, Error> {
+        let mut head = run.head.clone();
+        run.skew = self.skew.seconds();
+        self.sign(&mut head, run.body_len, run.deadline).await.map_err(|error| error.with_facts(run.facts()))?;
+        let body = run.take_body();
+        run.attempts += 1;
+        if run.attempts > 1 {
+            add(&self.counts.retries, 1);
+        }
+        let span = attempt_span(run.info, &head, run.attempts, run.body_len);
+        let ended = self.send(head, body, run.deadline).instrument(span).await;
+        if let Ended::Answer(answer, _) = &ended {
+            run.request_id = read_header(answer.headers(), X_CAS_REQUEST_ID).ok().flatten();
+        }
+        Ok(ended)
+    }
+
+    async fn send(&self, head: Parts, body: Body, deadline: Option<Instant>) -> Ended {
+        add(&self.counts.requests, 1);
+        tracing::trace!(method = %head.method, headers = %ShownHeaders(&head.headers), "request");
+        let ended = match self.exchange.send(head, body, deadline, &self.counts).await {
+            Ok(answer) => look_into_errors(answer).await,
+            Err(failure) => Ended::Failure(failure),
+        };
+        let span = tracing::Span::current();
+        match &ended {
+            Ended::Answer(answer, _) => {
+                tracing::trace!(status = answer.status().as_u16(), headers = %ShownHeaders(answer.headers()), "answer");
+                span.record("http.response.status_code", answer.status().as_u16());
+                if let Ok(Some(id)) = read_header::<RequestId>(answer.headers(), X_CAS_REQUEST_ID) {
+                    span.record("cas.request_id", id.as_str());
+                }
+                if !answer.status().is_success() {
+                    span.record("error.type", answer.status().as_str());
+                    span.record("otel.status_code", "ERROR");
+                }
+            }
+            Ended::Failure(failure) => {
+                span.record("error.type", failure.kind.word());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        ended
+    }
+
+    /// Fetches credentials and signs. The signature is valid from a minute ago, for clocks that are a little off, and long enough for the
+    /// body to arrive at 64 KiB a second.
+    async fn sign(&self, head: &mut Parts, body_len: u64, deadline: Option<Instant>) -> Result<(), Error> {
+        let providing = self.credentials.provide();
+        let provided = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, providing).await.map_err(|_| {
+                Error::new(
+                    ErrorKind::Timeout(TimeLimit::Deadline),
+                    "the call's time was up before there were credentials",
+                )
+            })?,
+            None => providing.await,
+        };
+        let credentials = provided.map_err(|error| {
+            Error::new(ErrorKind::Credentials, "there are no credentials to sign with").with_source(error)
+        })?;
+        let now = unix_seconds(self.skew.adjust(self.clock.now()));
+        let sign_time = sign_time(now, 1200 + body_len / (64 << 10), &credentials);
+        self.signer.sign_parts(head, &credentials, sign_time).map_err(cannot_sign)?;
+        if let Some(authorization) = &self.proxy_authorization {
+            head.headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        Ok(())
+    }
+
+    /// Learns from an answer that refuses the signature or the credentials. `true` when it is worth signing once more.
+    fn learn(&self, run: &mut Run, ended: &Ended) -> bool {
+        let Ended::Answer(answer, Some(code)) = ended else { return false };
+        match &**code {
+            code::INVALID_SIGNATURE => {
+                let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+                let server = date.and_then(|date| httpdate::parse_http_date(date).ok());
+                let lesson = judge_refusal(run.skew, self.clock.now(), server, run.signed_for_clock);
+                run.signed_for_clock = true;
+                match lesson {
+                    Lesson::Nothing => false,
+                    Lesson::Forget => {
+                        self.skew.set(0);
+                        false
+                    }
+                    Lesson::Adjust(seconds) => {
+                        tracing::warn!(seconds, "the signature was refused; signing once more by the service's clock");
+                        self.skew.set(seconds);
+                        true
+                    }
+                }
+            }
+            code::EXPIRED_TOKEN | code::UNRECOGNIZED_CLIENT => {
+                self.credentials.forget();
+                !std::mem::replace(&mut run.refreshed, true) && &**code == code::EXPIRED_TOKEN
+            }
+            _ => false,
+        }
+    }
+
+    /// How long to wait before the next try; `None` when there is to be none.
+    fn wait_before_repeat(&self, run: &mut Run, cause: Cause, ended: &Ended) -> Option<Duration> {
+        if !run.may_repeat() {
+            return None;
+        }
+        let named = match ended {
+            Ended::Answer(answer, _) => answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()),
+            Ended::Failure(_) => None,
+        };
+        let named = named.and_then(|value| retry_after(value, self.skew.adjust(self.clock.now())));
+        let chance = self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64();
+        let wait = run.policy.wait(cause, run.attempts, chance, named)?;
+        if run.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
+            return None;
+        }
+        let cost = Budget::cost(cause);
+        let paid = self.budget.take(cost);
+        run.spent = Some(cost);
+        paid.then_some(wait)
+    }
+
+    /// Asks something small before a large body is sent once more: a service that refuses an upload may close the connection before its
+    /// answer is read, and would do so again. The answer, if it refuses the upload as well.
+    async fn probe(&self, run: &Run) -> Option<Ended> {
+        let (mut head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
+        self.complete(&mut head, 0);
+        self.sign(&mut head, 0, run.deadline).await.ok()?;
+        let span = attempt_span(DescribeVault::INFO, &head, 1, 0);
+        let ended = self.send(head, Body::empty(), run.deadline).instrument(span).await;
+        let Ended::Answer(answer, code) = &ended else { return None };
+        let refuses = matches!(
+            code.as_deref(),
+            Some(code::INVALID_SIGNATURE | code::UNRECOGNIZED_CLIENT | code::MISSING_AUTHENTICATION_TOKEN)
+        );
+        let no_vault = answer.status() == StatusCode::NOT_FOUND && code.as_deref() == Some(code::RESOURCE_NOT_FOUND);
+        (refuses || no_vault).then_some(ended)
+    }
+}
+
+impl Run {
+    /// Whether another try is possible at all.
+    fn may_repeat(&self) -> bool {
+        self.body.is_some() && self.attempts < self.policy.attempts_of(self.info.shape)
+    }
+
+    /// The body for one try. What can be read again stays.
+    fn take_body(&mut self) -> Body {
+        match self.body.as_ref().map(Body::try_clone) {
+            Some(Some(copy)) => copy,
+            Some(None) | None => self.body.take().unwrap_or_else(Body::empty),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            operation: Some(self.info.name),
+            vault: self.vault.clone(),
+            attempts: self.attempts,
+            elapsed: self.started.elapsed(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    /// What the caller gets.
+    fn finish(self, ended: Ended, outcome: Outcome) -> Result<Response<ResponseBody>, Error> {
+        let facts = self.facts();
+        match ended {
+            Ended::Answer(mut answer, _) => {
+                let report = CallReport {
+                    operation: self.info.name,
+                    attempts: facts.attempts,
+                    elapsed: facts.elapsed,
+                    waited: self.waited,
+                    request_id: facts.request_id.clone(),
+                    outcome,
+                };
+                tracing::debug!(
+                    status = answer.status().as_u16(),
+                    attempts = report.attempts,
+                    request_id = report.request_id.as_ref().map(RequestId::as_str),
+                    ?outcome,
+                    "answered",
+                );
+                answer.extensions_mut().insert(report);
+                answer.body_mut().set_facts(facts, self.started);
+                Ok(answer)
+            }
+            Ended::Failure(failure) => {
+                tracing::debug!(kind = failure.kind.word(), attempts = facts.attempts, "failed");
+                let error = failure.into_error();
+                if outcome != Outcome::Unknown {
+                    return Err(error.with_facts(facts));
+                }
+                let what = "it was sent and no answer came: it may have happened, and a repeat would do it again";
+                Err(Error::new(ErrorKind::Ambiguous, what).with_source(error).with_facts(facts))
+            }
+        }
+    }
+}
+
+impl Ended {
+    fn as_ending(&self) -> Ending<'_> {
+        match self {
+            Ended::Answer(answer, code) => Ending::Answer { status: answer.status(), code: code.as_deref() },
+            Ended::Failure(failure) => {
+                Ending::Failure { kind: failure.kind, sent: failure.sent, lasting: failure.lasting }
+            }
+        }
+    }
+
+    /// In a few words, for logs.
+    fn reason(&self) -> String {
+        match self {
+            Ended::Answer(answer, Some(code)) => format!("{} {code}", answer.status().as_u16()),
+            Ended::Answer(answer, None) => answer.status().as_u16().to_string(),
+            Ended::Failure(failure) => failure.what.clone(),
+        }
+    }
+
+    /// Whether the connection broke in the middle of a body that is large enough to ask first.
+    fn broke_while_sending(&self, run: &Run) -> bool {
+        const LARGE: u64 = 1 << 20;
+        matches!(self, Ended::Failure(failure) if failure.sent == Sent::Part) && run.body_len >= LARGE
+    }
+}
+
+impl Failure {
+    fn into_error(self) -> Error {
+        let error = Error::new(self.kind, self.what);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// Reads the body of an answer that is no success and puts it back, cut at 64 KiB, so that it can be judged by its code.
+async fn look_into_errors(answer: Response<ResponseBody>) -> Ended {
+    const MOST: usize = 64 * 1024;
+    if answer.status().is_success() {
+        return Ended::Answer(answer, None);
+    }
+    let (head, body) = answer.into_parts();
+    let body: Bytes = body.into_start(MOST).await;
+    let error = ServiceError::read(head.status, &head.headers, &body);
+    Ended::Answer(Response::from_parts(head, body.into()), error.code)
+}
+
+/// When a request signed now may be made. A signing key that was handed on may not last as long as we would like.
+fn sign_time(now: u64, life: u64, credentials: &Credentials) -> TimeRange {
+    let wanted = TimeRange::around(now, 60, life);
+    let Key::Signing(key) = credentials.key() else { return wanted };
+    let key_time = key.key_time();
+    // When they have nothing in common the signer says so.
+    TimeRange::new(wanted.start().max(key_time.start()), wanted.end().min(key_time.end())).unwrap_or(wanted)
+}
+
+fn cannot_sign(error: SignError) -> Error {
+    Error::new(ErrorKind::Sign, "the request could not be signed").with_source(error)
+}
+
+/// Whether a header is ours to set.
+fn is_reserved(name: &HeaderName) -> bool {
+    const RESERVED: [HeaderName; 10] = [
+        header::AUTHORIZATION,
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::EXPECT,
+        header::HOST,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    RESERVED.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_goes_where_its_caller_goes() {
+        const fn is_shared<T: Clone + Send + Sync + 'static>() {}
+        const { is_shared::<Client>() };
+    }
+
+    #[test]
+    fn a_key_that_was_handed_on_shortens_the_sign_time() {
+        let broker = Credentials::new("id", "key").unwrap();
+        assert_eq!(sign_time(1000, 1200, &broker), TimeRange::new(940, 2200).unwrap());
+        let key = |start, end| {
+            let time = TimeRange::new(start, end).unwrap();
+            Credentials::delegated("id", broker.signing_key(cas_sign::Algorithm::Sha1, time).unwrap()).unwrap()
+        };
+        assert_eq!(sign_time(1000, 1200, &key(990, 1500)), TimeRange::new(990, 1500).unwrap());
+        assert_eq!(sign_time(1000, 1200, &key(1, 2)), TimeRange::new(940, 2200).unwrap());
     }
 }

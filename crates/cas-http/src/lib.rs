@@ -25,6 +25,11 @@ pub use wire::{Operation, OperationInfo, WireError};
 pub use cas_treehash::{ContentSha256, TreeHash};
 
 #[cfg(feature = "client")]
+pub mod credentials;
+#[cfg(feature = "test-util")]
+pub mod test_util;
+
+#[cfg(feature = "client")]
 mod body;
 #[cfg(feature = "client")]
 pub use body::{Body, FRAME_SIZE, Frames};
@@ -37,9 +42,33 @@ mod client;
 #[cfg(feature = "client")]
 pub use client::Client;
 #[cfg(feature = "client")]
+mod clock;
+#[cfg(feature = "client")]
+pub use clock::{Clock, SystemClock};
+#[cfg(feature = "client")]
+mod config;
+#[cfg(feature = "client")]
+pub use config::{ClientBuilder, PoolOptions};
+#[cfg(feature = "client")]
+mod connect;
+#[cfg(feature = "client")]
+mod endpoint;
+#[cfg(feature = "client")]
+pub use endpoint::Endpoint;
+#[cfg(feature = "client")]
 mod error;
 #[cfg(feature = "client")]
 pub use error::{BoxError, Error, ErrorKind, TimeLimit};
+#[cfg(feature = "client")]
+mod exchange;
+#[cfg(feature = "client")]
+mod observe;
+#[cfg(feature = "client")]
+pub use observe::Counters;
+#[cfg(feature = "client")]
+mod proxy;
+#[cfg(feature = "client")]
+pub use proxy::Proxy;
 #[cfg(feature = "client")]
 mod response_body;
 #[cfg(feature = "client")]
@@ -52,3 +81,12 @@ pub use retry::RetryPolicy;
 mod timeout;
 #[cfg(feature = "client")]
 pub use timeout::{PROGRESS_FLOOR, Timeouts};
+#[cfg(feature = "client")]
+mod tls;
+#[cfg(feature = "client")]
+pub use tls::TlsOptions;
+
+#[cfg(feature = "client")]
+pub use cas_sign::{Credentials, SigningOptions};
+#[cfg(feature = "client")]
+pub use credentials::ProvideCredentials;

@@ -56,10 +56,9 @@ impl ResponseBody {
         length: BodyLength,
         silence: Silence,
         deadline: Option<Instant>,
-        started: Instant,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-        let watch = Watch { silence, deadline, started, facts: Facts::default() };
+        let watch = Watch { silence, deadline, started: Instant::now(), facts: Facts::default() };
         ResponseBody {
             source: Source::Connection(incoming),
             watch: Some(watch),
@@ -78,11 +77,23 @@ impl ResponseBody {
         }
     }
 
-    /// Lets errors of this body tell which call it belongs to.
-    pub(crate) fn set_facts(&mut self, facts: Facts) {
+    /// Lets errors of this body tell which call it belongs to, and when that began.
+    pub(crate) fn set_facts(&mut self, facts: Facts, started: Instant) {
         if let Some(watch) = &mut self.watch {
-            watch.facts = facts;
+            (watch.facts, watch.started) = (facts, started);
         }
+    }
+
+    /// As much of the beginning as comes, `limit` bytes at most: for the body of an error, of which a part is better than none.
+    pub(crate) async fn into_start(mut self, limit: usize) -> Bytes {
+        let mut start = BytesMut::new();
+        while start.len() < limit {
+            match self.chunk().await {
+                Ok(Some(chunk)) => start.extend_from_slice(&chunk[..chunk.len().min(limit - start.len())]),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        start.freeze()
     }
 
     /// How the end of the body is known.

@@ -224,6 +224,10 @@ pub trait Shape: Send + Sync + 'static {
     /// What goes along with the operation when it is sent: a body for uploads, nothing otherwise.
     #[cfg(feature = "client")]
     type Payload: Send + 'static;
+
+    /// The body of the request: the payload of an upload, the operation's own document otherwise.
+    #[cfg(feature = "client")]
+    fn body(payload: Self::Payload, document: Bytes) -> crate::body::Body;
 }
 
 /// [`ShapeKind::Plain`] as a type.
@@ -240,18 +244,33 @@ impl Shape for Plain {
     const KIND: ShapeKind = ShapeKind::Plain;
     #[cfg(feature = "client")]
     type Payload = ();
+
+    #[cfg(feature = "client")]
+    fn body((): (), document: Bytes) -> crate::body::Body {
+        document.into()
+    }
 }
 
 impl Shape for Upload {
     const KIND: ShapeKind = ShapeKind::Upload;
     #[cfg(feature = "client")]
     type Payload = crate::body::Body;
+
+    #[cfg(feature = "client")]
+    fn body(payload: crate::body::Body, _: Bytes) -> crate::body::Body {
+        payload
+    }
 }
 
 impl Shape for Download {
     const KIND: ShapeKind = ShapeKind::Download;
     #[cfg(feature = "client")]
     type Payload = ();
+
+    #[cfg(feature = "client")]
+    fn body((): (), document: Bytes) -> crate::body::Body {
+        document.into()
+    }
 }
 
 /// What is true of an operation whatever its fields hold: one entry of [`OPERATIONS`](crate::ops::OPERATIONS).
@@ -304,7 +323,7 @@ impl OperationInfo {
     }
 
     /// The values that stand in `path` where the template has names; `None` when the path is another one.
-    fn elements<'p>(&self, path: &'p str) -> Option<Vec<(&'static str, &'p str)>> {
+    pub(crate) fn elements<'p>(&self, path: &'p str) -> Option<Vec<(&'static str, &'p str)>> {
         let mut found = Vec::new();
         let (mut template, mut actual) = (self.path.split('/'), path.split('/'));
         loop {

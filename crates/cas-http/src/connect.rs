@@ -1,0 +1,400 @@
+//! From an address to a connection: TCP or any stream the caller makes, a proxy's tunnel, TLS, each with its time limit.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
+
+use crate::call::BoxFuture;
+use crate::error::{BoxError, ErrorKind, TimeLimit};
+use crate::observe::{Gauge, OpenConnection};
+use crate::proxy::Route;
+use crate::timeout::{Silence, Timeouts};
+use crate::tls::Tls;
+
+/// Makes connections. A clone makes the same ones.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<Parts>);
+
+struct Parts {
+    dial: Dial,
+    route: Route,
+    tls: Tls,
+    timeouts: Timeouts,
+    open: Gauge,
+}
+
+/// What makes the stream underneath.
+#[derive(Clone)]
+pub(crate) enum Dial {
+    Tcp(HttpConnector),
+    Custom(Arc<dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> + Send + Sync>),
+}
+
+impl Dial {
+    /// TCP without delay: a request's last bytes go out at once.
+    pub(crate) fn tcp() -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Dial::Tcp(tcp)
+    }
+
+    /// Whatever stream this function makes.
+    pub(crate) fn custom<F, Made, S>(make: F) -> Self
+    where
+        F: Fn(Uri) -> Made + Send + Sync + 'static,
+        Made: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Dial::Custom(Arc::new(move |uri| {
+            let made = make(uri);
+            Box::pin(async move { Ok(Box::new(made.await?) as Box<dyn Stream>) })
+        }))
+    }
+}
+
+/// A stream of bytes in both directions.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Connector {
+    pub(crate) fn new(dial: Dial, route: Route, tls: Tls, timeouts: Timeouts, open: Gauge) -> Self {
+        Connector(Arc::new(Parts { dial, route, tls, timeouts, open }))
+    }
+
+    /// What a proxy that takes whole requests wants to see of us.
+    pub(crate) fn forward_authorization(&self) -> Option<&HeaderValue> {
+        match &self.0.route {
+            Route::Forward(hop) => hop.authorization.as_ref(),
+            Route::Direct | Route::Tunnel(_) => None,
+        }
+    }
+
+    /// A connection to the host of this URI, encrypted if its scheme is https.
+    pub(crate) async fn connect(&self, uri: Uri) -> Result<Transport, ConnectFailure> {
+        let is_https = uri.scheme_str() == Some("https");
+        let stream = match &self.0.route {
+            Route::Direct => self.dial(uri.clone()).await?,
+            Route::Forward(hop) => self.to_proxy(&hop.uri).await?.proxied(),
+            Route::Tunnel(hop) => {
+                let stream = self.to_proxy(&hop.uri).await?;
+                let mut tunnel = Tunnel::new(hop.uri.clone(), OneStream::new(stream));
+                if let Some(authorization) = &hop.authorization {
+                    tunnel = tunnel.with_auth(authorization.clone());
+                }
+                let tunnelled = tunnel.call(uri.clone());
+                let failed =
+                    |error| ConnectFailure::new(ErrorKind::Connect, "the proxy made no tunnel", Box::new(error));
+                let what = "the proxy made no tunnel within";
+                within(self.0.timeouts.connect, TimeLimit::Connect, what, async { tunnelled.await.map_err(failed) })
+                    .await?
+            }
+        };
+        if is_https { self.encrypt(stream, uri).await } else { Ok(stream) }
+    }
+
+    async fn to_proxy(&self, proxy: &Uri) -> Result<Transport, ConnectFailure> {
+        let stream = self.dial(proxy.clone()).await?;
+        if proxy.scheme_str() == Some("https") { self.encrypt(stream, proxy.clone()).await } else { Ok(stream) }
+    }
+
+    async fn dial(&self, uri: Uri) -> Result<Transport, ConnectFailure> {
+        let Parts { dial, timeouts, open, .. } = &*self.0;
+        let address = address_of(&uri);
+        let failed =
+            |error: BoxError| ConnectFailure::new(ErrorKind::Connect, format!("no connection to {address}"), error);
+        let connecting = async {
+            match dial {
+                Dial::Custom(dial) => {
+                    let stream = dial(uri).await.map_err(|error| failed(Box::new(error)))?;
+                    Ok(guard(TokioIo::new(stream), timeouts.write, open.enter()))
+                }
+                Dial::Tcp(tcp) => {
+                    let stream = tcp.clone().call(uri).await.map_err(|error| failed(Box::new(error)))?;
+                    Ok(guard(stream, timeouts.write, open.enter()))
+                }
+            }
+        };
+        within(timeouts.connect, TimeLimit::Connect, format!("no connection to {address} within"), connecting).await
+    }
+
+    async fn encrypt(&self, stream: Transport, uri: Uri) -> Result<Transport, ConnectFailure> {
+        let Parts { tls, timeouts, .. } = &*self.0;
+        let what = format!("no TLS handshake with {} within", address_of(&uri));
+        within(timeouts.tls, TimeLimit::Tls, what, tls.handshake(stream, uri)).await
+    }
+}
+
+/// Host and port of a URI, for messages.
+fn address_of(uri: &Uri) -> String {
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default_port))
+}
+
+async fn within<T>(
+    limit: Duration,
+    which: TimeLimit,
+    what: impl fmt::Display,
+    future: impl Future<Output = Result<T, ConnectFailure>>,
+) -> Result<T, ConnectFailure> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(outcome) => outcome,
+        Err(elapsed) => {
+            let what = format!("{what} {} s", limit.as_secs_f64());
+            Err(ConnectFailure::new(ErrorKind::Timeout(which), what, Box::new(elapsed)))
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Transport;
+    type Error = ConnectFailure;
+    type Future = BoxFuture<'static, Result<Transport, ConnectFailure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(uri).await })
+    }
+}
+
+/// Why there is no connection. A clone is the same failure: the pool keeps the original.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectFailure(Arc<Failed>);
+
+#[derive(Debug)]
+struct Failed {
+    kind: ErrorKind,
+    what: String,
+    lasting: bool,
+    source: BoxError,
+}
+
+impl ConnectFailure {
+    pub(crate) fn new(kind: ErrorKind, what: impl Into<String>, source: BoxError) -> Self {
+        ConnectFailure(Arc::new(Failed { kind, what: what.into(), lasting: false, source }))
+    }
+
+    /// Notes whether the same will happen next time.
+    pub(crate) fn lasting(self, lasting: bool) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(failed) => ConnectFailure(Arc::new(Failed { lasting, ..failed })),
+            Err(shared) => ConnectFailure(shared),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.0.lasting
+    }
+
+    /// What is below this failure.
+    pub(crate) fn into_cause(self) -> BoxError {
+        Box::new(Cause(self))
+    }
+}
+
+/// The cause of a failure, without the failure's own sentence.
+#[derive(Debug)]
+struct Cause(ConnectFailure);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.source.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.0.source.source()
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)
+    }
+}
+
+impl std::error::Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0.source)
+    }
+}
+
+/// A connection as the pool holds it.
+pub(crate) struct Transport {
+    io: Pin<Box<dyn Io>>,
+    proxied: bool,
+}
+
+trait Io: Read + Write + Send {}
+impl<T: Read + Write + Send> Io for T {}
+
+impl Transport {
+    pub(crate) fn new(io: impl Read + Write + Send + 'static) -> Self {
+        Transport { io: Box::pin(io), proxied: false }
+    }
+
+    fn proxied(self) -> Self {
+        Transport { proxied: true, ..self }
+    }
+}
+
+impl Connection for Transport {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.proxied)
+    }
+}
+
+impl Read for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl Write for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write_vectored(cx, bufs)
+    }
+}
+
+/// Watches the writing side of a stream: what it does not take for too long ends the connection.
+///
+/// Only writing can be watched here. On the reading side silence is normal, between requests and while the service thinks; who waits for
+/// an answer watches that.
+struct Guarded<IO> {
+    io: IO,
+    silence: Silence,
+    limit: Duration,
+    _open: OpenConnection,
+}
+
+fn guard(io: impl Read + Write + Send + Unpin + 'static, limit: Duration, open: OpenConnection) -> Transport {
+    Transport::new(Guarded { io, silence: Silence::new(limit), limit, _open: open })
+}
+
+/// The time limit for silence while writing passed. Travels inside an I/O error.
+#[derive(Debug)]
+pub(crate) struct WriteStalled(Duration);
+
+impl fmt::Display for WriteStalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the connection took next to nothing for {} s", self.0.as_secs_f64())
+    }
+}
+
+impl std::error::Error for WriteStalled {}
+
+impl<IO: Unpin> Guarded<IO> {
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.silence.moved(count as u64);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                ready!(self.silence.poll(cx));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, WriteStalled(self.limit))))
+            }
+        }
+    }
+}
+
+impl<IO: Read + Unpin> Read for Guarded<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<IO: Write + Unpin> Write for Guarded<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.watch(cx, shut.map_ok(|()| 0)).map_ok(|_| ())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+}
+
+/// A connector that hands out the one stream it was given: what layers a tunnel or TLS over a stream that is already there.
+pub(crate) struct OneStream(Option<Transport>);
+
+impl OneStream {
+    pub(crate) fn new(stream: Transport) -> Self {
+        OneStream(Some(stream))
+    }
+}
+
+impl Service<Uri> for OneStream {
+    type Response = Transport;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Transport>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        ready(self.0.take().ok_or_else(|| io::Error::other("the stream was taken")))
+    }
+}

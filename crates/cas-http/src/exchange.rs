@@ -1,0 +1,255 @@
+//! One try: a signed request goes out, and the head of an answer comes back or does not. Whether to try again is judged elsewhere.
+
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::body::{Body, SendBody, Sending};
+use crate::connect::{ConnectFailure, Connector, WriteStalled};
+use crate::error::{BoxError, ErrorKind, TimeLimit};
+use crate::observe::{Counts, add};
+use crate::response_body::{BodyLength, ResponseBody};
+use crate::retry::Sent;
+use crate::timeout::{Silence, Timeouts};
+
+/// Sends single requests over pooled connections.
+pub(crate) struct Exchange {
+    pub(crate) pool: Pool<Connector, SendBody>,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// Why a try ended without the head of an answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) what: String,
+    pub(crate) source: Option<BoxError>,
+    pub(crate) sent: Sent,
+    /// Whether the next try would end the same way.
+    pub(crate) lasting: bool,
+}
+
+impl Exchange {
+    /// Sends a request with its absolute URI and all its headers.
+    pub(crate) async fn send(
+        &self,
+        head: Parts,
+        body: Body,
+        deadline: Option<Instant>,
+        counts: &Counts,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let tail = tail_time(body.len());
+        let (body, sending) = SendBody::new(body);
+        let mut request = Request::from_parts(head, body);
+        let mut connection = capture_connection(&mut request);
+        let answer = self.pool.request(request);
+
+        let sent = async {
+            // It stands still, and ends by the connection's own limits, until there is a connection.
+            if connection.clone().wait_for_connection_metadata().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            sending.finished().await;
+            sleep(self.timeouts.head + tail).await;
+        };
+        let outcome = tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|error| pool_failure(error, &sending)),
+            () = sent => {
+                let what = format!("no answer came within {} s", (self.timeouts.head + tail).as_secs_f64());
+                Err(Failure { kind: ErrorKind::Timeout(TimeLimit::Head), what, source: None, sent: Sent::Whole, lasting: false })
+            }
+            () = until(deadline) => Err(out_of_time(&sending, &connection)),
+        };
+        add(&counts.body_bytes_sent, sending.taken());
+        let answer = self.accept(outcome?, &sending, deadline);
+        if answer.is_err() || !sending.is_finished() {
+            give_up_connection(&mut connection);
+            sending.stop();
+        }
+        answer
+    }
+
+    /// Takes an answer whose head can be trusted.
+    fn accept(
+        &self,
+        answer: Response<Incoming>,
+        sending: &Sending,
+        deadline: Option<Instant>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let refused = |what: String| {
+            let sent = if sending.is_finished() { Sent::Whole } else { Sent::Part };
+            Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false }
+        };
+        let length = check_head(answer.status(), answer.headers()).map_err(refused)?;
+        if answer.status().is_success() && !sending.is_finished() {
+            return Err(refused("success was answered before the request was sent".to_owned()));
+        }
+        let silence = Silence::new(self.timeouts.read);
+        Ok(answer.map(|incoming| ResponseBody::arriving(incoming, length, silence, deadline)))
+    }
+}
+
+/// How long the last bytes of a body may stay with the operating system: a second for each 64 KiB of the last 4 MiB.
+fn tail_time(len: u64) -> Duration {
+    Duration::from_secs(len.min(4 << 20) / (64 << 10))
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets no other request use the connection of this one.
+fn give_up_connection(connection: &mut CaptureConnection) {
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.poison();
+    }
+}
+
+fn out_of_time(sending: &Sending, connection: &CaptureConnection) -> Failure {
+    let sent = match connection.connection_metadata().as_ref() {
+        None => Sent::Nothing,
+        Some(_) if sending.is_finished() => Sent::Whole,
+        Some(_) => Sent::Part,
+    };
+    let what = "the call's time was up".to_owned();
+    Failure { kind: ErrorKind::Timeout(TimeLimit::Deadline), what, source: None, sent, lasting: true }
+}
+
+/// What the failure of a connection means.
+fn pool_failure(error: PoolError, sending: &Sending) -> Failure {
+    if let Some(cause) = sending.take_failure() {
+        let what = "the source of the body failed".to_owned();
+        let source = Some(cause.into());
+        return Failure { kind: ErrorKind::Body, what, source, sent: Sent::Part, lasting: true };
+    }
+    if let Some(failure) = find::<ConnectFailure>(&error).cloned() {
+        let (kind, lasting, what) = (failure.kind(), failure.is_lasting(), failure.to_string());
+        return Failure { kind, what, source: Some(failure.into_cause()), sent: Sent::Nothing, lasting };
+    }
+    let never_sent = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled);
+    let sent = match () {
+        () if error.is_connect() || never_sent => Sent::Nothing,
+        () if sending.is_finished() => Sent::Whole,
+        () => Sent::Part,
+    };
+    let (kind, what) = if find::<WriteStalled>(&error).is_some() {
+        (ErrorKind::Timeout(TimeLimit::Write), "the request could not be sent on")
+    } else if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+        (ErrorKind::Protocol, "what came is not an HTTP answer")
+    } else if sent == Sent::Part {
+        (ErrorKind::Disconnected, "the connection broke while the body was being sent")
+    } else {
+        (ErrorKind::Disconnected, "the connection ended before an answer came")
+    };
+    Failure { kind, what: what.to_owned(), source: Some(error.into()), sent, lasting: false }
+}
+
+/// The first error of this type among an error and its causes.
+fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // `source` of an I/O error passes over the error it carries.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = carried.map(|carried| carried as _).or_else(|| error.source());
+    }
+    None
+}
+
+/// Checks what hyper lets pass and we do not, and finds out how the body ends.
+fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<BodyLength, String> {
+    if !(200..600).contains(&status.as_u16()) {
+        return Err(format!("expected a final status, found {}", status.as_u16()));
+    }
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = match (lengths.next(), lengths.next()) {
+        (Some(_), Some(_)) => return Err("the answer has two lengths".to_owned()),
+        (Some(_), None) if chunked => return Err("the answer has a length and comes in chunks".to_owned()),
+        (Some(length), None) => {
+            let digits = length.to_str().ok().and_then(crate::range::decimal);
+            Some(digits.ok_or("the answer's length is not a number")?)
+        }
+        (None, _) => None,
+    };
+    if chunked
+        && headers.get(header::TRANSFER_ENCODING).is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err("the answer has a transfer encoding besides chunks".to_owned());
+    }
+    let plain = |value: &http::HeaderValue| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        return Err("the answer is compressed, which was not asked for".to_owned());
+    }
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless && (chunked || length.is_some_and(|length| length > 0)) {
+        return Err(format!("an answer of status {} has a body", status.as_u16()));
+    }
+    Ok(match length {
+        _ if bodiless => BodyLength::Known(0),
+        Some(length) => BodyLength::Known(length),
+        None if chunked => BodyLength::Chunked,
+        None => BodyLength::UntilClose,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, headers: &[(&'static str, &'static str)]) -> Result<BodyLength, String> {
+        let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            let _: bool = map.append::<http::HeaderName>(name, value);
+        }
+        check_head(StatusCode::from_u16(status).unwrap(), &map)
+    }
+
+    #[test]
+    fn a_body_has_one_way_to_end() {
+        assert_eq!(check(200, &[("content-length", "5")]), Ok(BodyLength::Known(5)));
+        assert_eq!(check(200, &[("transfer-encoding", "Chunked")]), Ok(BodyLength::Chunked));
+        assert_eq!(check(200, &[]), Ok(BodyLength::UntilClose));
+        assert_eq!(check(204, &[]), Ok(BodyLength::Known(0)));
+        assert_eq!(check(404, &[("content-length", "0"), ("content-encoding", "identity")]), Ok(BodyLength::Known(0)));
+    }
+
+    #[test]
+    fn a_head_that_means_two_things_is_refused() {
+        for (status, headers) in [
+            (200, &[("content-length", "5"), ("content-length", "5")][..]),
+            (200, &[("content-length", "5"), ("transfer-encoding", "chunked")]),
+            (200, &[("content-length", "5, 5")]),
+            (200, &[("content-length", "+5")]),
+            (200, &[("transfer-encoding", "gzip, chunked")]),
+            (200, &[("content-encoding", "gzip"), ("content-length", "5")]),
+            (204, &[("content-length", "5")]),
+            (304, &[("transfer-encoding", "chunked")]),
+            (101, &[]),
+            (100, &[]),
+            (600, &[]),
+            (999, &[]),
+        ] {
+            assert!(check(status, headers).is_err(), "{status} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_large_body_gets_time_to_leave_the_machine() {
+        assert_eq!(tail_time(0), Duration::ZERO);
+        assert_eq!(tail_time(1 << 20), Duration::from_secs(16));
+        assert_eq!(tail_time(1 << 40), Duration::from_secs(64));
+    }
+}
