@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod layers;
+mod mutate;
 mod tidy;
 mod workspace;
 
@@ -26,7 +27,7 @@ struct Task {
 }
 
 /// Every task, in the order of the help.
-const TASKS: &[Task] = &[ci::TASK, bench::TASK];
+const TASKS: &[Task] = &[ci::TASK, bench::TASK, mutate::TASK];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> =
