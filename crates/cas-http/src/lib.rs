@@ -29,6 +29,10 @@ pub mod credentials;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+#[cfg(feature = "blocking")]
+mod blocking;
+#[cfg(feature = "blocking")]
+pub use blocking::Blocking;
 #[cfg(feature = "client")]
 mod body;
 #[cfg(feature = "client")]

@@ -1,3 +1,5 @@
 //! Tests of the crate from outside.
 
+#[cfg(feature = "client")]
+mod client;
 mod goldens;
