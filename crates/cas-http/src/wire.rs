@@ -683,7 +683,6 @@ macro_rules! define_operations {
             impl<C> $crate::call::Pending<C, $name> {
                 $( $(
                     $(#[$ometa])*
-                    #[must_use]
                     pub fn $optional(mut self, $optional: impl Into<$oty>) -> Self {
                         self.operation.$optional = Some($optional.into());
                         self

@@ -147,6 +147,9 @@ impl Job {
 /// How many looks in a row may fail before waiting is given up.
 const MAX_FAILED_LOOKS: u32 = 30;
 
+/// What is called after every look.
+type OnLook<'j> = Box<dyn FnMut(&JobDescription) + Send + 'j>;
+
 /// A wait about to begin: a value with setters. Await it to wait.
 ///
 /// Cancel safety: dropping the future stops waiting; the job goes on, and waiting can begin again in another process.
@@ -155,7 +158,7 @@ pub struct WaitForJob<'j> {
     job: &'j mut Job,
     deadline: Option<Duration>,
     every: Option<Duration>,
-    on_look: Option<Box<dyn FnMut(&JobDescription) + Send + 'j>>,
+    on_look: Option<OnLook<'j>>,
 }
 
 impl std::fmt::Debug for WaitForJob<'_> {
