@@ -5,14 +5,13 @@ use std::io;
 
 use crate::TreeHash;
 use crate::kernel::Kernel;
-use crate::state::{self, RestoreError};
 use crate::stream::Stream;
 
 /// Computes the tree hash of bytes that come in any pieces.
 ///
 /// Holds less than 2 KiB whatever the size of the stream, and allocates nothing. Given 4 MiB or more at a time it
 /// hashes several leaves at once, which is more than twice as fast as SHA-256 where the CPU has the instructions; small
-/// pieces give the same answer more slowly.
+/// pieces give the same answer more slowly. [`Resumable`](crate::Resumable) makes its state something to save.
 ///
 /// Who needs the SHA-256 of the same bytes too takes a [`PayloadHasher`](crate::PayloadHasher).
 ///
@@ -26,7 +25,7 @@ use crate::stream::Stream;
 /// assert_eq!(hasher.finish(), TreeHash::of(b"some bytes"));
 /// ```
 #[derive(Clone)]
-pub struct TreeHasher(Stream<1>);
+pub struct TreeHasher(pub(crate) Stream<1>);
 
 impl TreeHasher {
     /// Begins a stream, on the kernel that suits this CPU.
@@ -35,7 +34,7 @@ impl TreeHasher {
     }
 
     /// Begins a stream on a kernel of the caller's choice.
-    pub const fn with_kernel(kernel: Kernel) -> Self {
+    pub fn with_kernel(kernel: Kernel) -> Self {
         Self(Stream::new(kernel))
     }
 
@@ -54,23 +53,6 @@ impl TreeHasher {
     /// The hasher stays as it is, and more bytes may follow.
     pub fn finish(&self) -> TreeHash {
         TreeHash::from_bytes(self.0.root())
-    }
-
-    /// Writes down where the stream is, so that [`restore`](Self::restore) can go on from here, also in another
-    /// process or on another machine.
-    ///
-    /// The bytes are described in the documentation of [`state`](crate::state).
-    pub fn save(&self) -> Vec<u8> {
-        state::save(&self.0)
-    }
-
-    /// Takes a stream up where [`save`](Self::save) left it.
-    ///
-    /// # Errors
-    ///
-    /// [`RestoreError`] if the bytes are not the saved state of a `TreeHasher`, or are damaged.
-    pub fn restore(saved: &[u8]) -> Result<Self, RestoreError> {
-        state::restore(saved, Kernel::detect()).map(Self)
     }
 }
 

@@ -28,8 +28,9 @@ pub use read::ReadAt;
 pub mod parallel;
 
 pub mod state;
-pub use state::RestoreError;
+pub use state::{RestoreError, Resumable};
 
+#[allow(unsafe_code, reason = "the kernels are intrinsics; each block says what makes it sound")]
 mod kernel;
 pub use kernel::Kernel;
 

@@ -5,8 +5,6 @@ use std::io;
 
 use crate::kernel::Kernel;
 use crate::leaves::Leaves;
-use crate::sha256;
-use crate::state::{self, RestoreError};
 use crate::stream::Stream;
 use crate::{ContentSha256, TreeHash};
 
@@ -34,7 +32,7 @@ impl Payload {
 /// Computes the SHA-256 and the tree hash of bytes that come in any pieces, in one pass.
 ///
 /// With SHA instructions that takes as long as the SHA-256 alone. Holds less than 2 KiB whatever the size of the
-/// stream, and allocates nothing.
+/// stream, and allocates nothing. [`Resumable`](crate::Resumable) makes its state something to save.
 ///
 /// ```
 /// use cas_treehash::{ContentSha256, PayloadHasher, TreeHash};
@@ -48,7 +46,7 @@ impl Payload {
 /// assert_eq!(payload.tree_hash, TreeHash::of(b"some bytes"));
 /// ```
 #[derive(Clone)]
-pub struct PayloadHasher(Stream<2>);
+pub struct PayloadHasher(pub(crate) Stream<2>);
 
 impl PayloadHasher {
     /// Begins a stream, on the kernel that suits this CPU.
@@ -57,7 +55,7 @@ impl PayloadHasher {
     }
 
     /// Begins a stream on a kernel of the caller's choice.
-    pub const fn with_kernel(kernel: Kernel) -> Self {
+    pub fn with_kernel(kernel: Kernel) -> Self {
         Self(Stream::new(kernel))
     }
 
@@ -75,29 +73,11 @@ impl PayloadHasher {
     ///
     /// The hasher stays as it is, and more bytes may follow.
     pub fn finish(&self) -> Payload {
-        let Stream { kernel, size, states: [all, _], .. } = self.0;
         Payload {
-            size,
-            sha256: ContentSha256::from_bytes(sha256::end(kernel, all, self.0.tail(), size)),
+            size: self.0.size,
+            sha256: ContentSha256::from_bytes(self.0.first()),
             tree_hash: TreeHash::from_bytes(self.0.root()),
         }
-    }
-
-    /// Writes down where the stream is, so that [`restore`](Self::restore) can go on from here, also in another
-    /// process or on another machine.
-    ///
-    /// The bytes are described in the documentation of [`state`](crate::state).
-    pub fn save(&self) -> Vec<u8> {
-        state::save(&self.0)
-    }
-
-    /// Takes a stream up where [`save`](Self::save) left it.
-    ///
-    /// # Errors
-    ///
-    /// [`RestoreError`] if the bytes are not the saved state of a `PayloadHasher`, or are damaged.
-    pub fn restore(saved: &[u8]) -> Result<Self, RestoreError> {
-        state::restore(saved, Kernel::detect()).map(Self)
     }
 }
 
@@ -152,7 +132,7 @@ impl PairHasher {
     }
 
     /// Begins two streams on a kernel of the caller's choice.
-    pub const fn with_kernel(kernel: Kernel) -> Self {
+    pub fn with_kernel(kernel: Kernel) -> Self {
         Self([PayloadHasher::with_kernel(kernel), PayloadHasher::with_kernel(kernel)])
     }
 
@@ -215,7 +195,7 @@ impl LeavesHasher {
     }
 
     /// Begins a stream on a kernel of the caller's choice.
-    pub const fn with_kernel(kernel: Kernel) -> Self {
+    pub fn with_kernel(kernel: Kernel) -> Self {
         Self { hasher: PayloadHasher::with_kernel(kernel), leaves: Leaves::new() }
     }
 

@@ -1,7 +1,7 @@
 //! SHA-256 around the kernels: padding, and the few blocks that are no part of anybody's bytes.
 
-use crate::kernel::{Block, INITIAL, Kernel, State};
-use crate::tree::LEAF_SIZE;
+use crate::kernel::{Block, INITIAL, Kernel, State, portable};
+use crate::tree::{LEAF_LEN, LEAF_SIZE};
 
 /// A node of the tree as raw bytes.
 pub(crate) type Node = [u8; 32];
@@ -28,9 +28,24 @@ const fn end_block(size: u64) -> Block {
     block
 }
 
-/// Ends several whole leaves at once.
-pub(crate) fn end_leaves<const S: usize>(kernel: Kernel, mut states: [[State; 1]; S]) -> [Node; S] {
-    kernel.compress(&mut states, [&[LEAF_END]; S]);
+/// Hashes the first `N` of the whole leaves that lie one behind the other in `bytes`, all at once, and returns the rest.
+pub(crate) fn leaves<'a, const N: usize>(kernel: Kernel, bytes: &'a [u8], on_leaf: &mut impl FnMut(Node)) -> &'a [u8] {
+    let (now, rest) = bytes.split_at(N * LEAF_LEN);
+    let leaves: [&[u8]; N] = std::array::from_fn(|i| &now[i * LEAF_LEN..][..LEAF_LEN]);
+    let nodes = if kernel.prefers_ring() {
+        leaves.map(|leaf| of(kernel, leaf))
+    } else {
+        let mut states = [[INITIAL]; N];
+        kernel.compress(&mut states, leaves.map(|leaf| leaf.as_chunks().0));
+        end_leaves(kernel, states)
+    };
+    nodes.into_iter().for_each(on_leaf);
+    rest
+}
+
+/// Ends whole leaves.
+pub(crate) fn end_leaves<const N: usize>(kernel: Kernel, mut states: [[State; 1]; N]) -> [Node; N] {
+    kernel.compress(&mut states, [&[LEAF_END]; N]);
     states.map(|[state]| to_node(&state))
 }
 
@@ -60,6 +75,11 @@ pub(crate) fn parent(kernel: Kernel, left: &Node, right: &Node) -> Node {
 
 /// Hashes bytes that are all in memory.
 pub(crate) fn of(kernel: Kernel, bytes: &[u8]) -> Node {
+    if kernel.prefers_ring() {
+        let mut context = portable::ring_context();
+        context.update(bytes);
+        return portable::ring_finish(context);
+    }
     let (blocks, tail) = bytes.as_chunks();
     let mut states = [[INITIAL]];
     kernel.compress(&mut states, [blocks]);

@@ -1,28 +1,64 @@
 //! What all hashers share: a stream that may stop at any byte, the leaf it is in, and the tree of the leaves before.
 
-use crate::kernel::{INITIAL, Kernel, State};
+use std::array;
+
+use crate::kernel::{Block, INITIAL, Kernel, State, portable};
 use crate::sha256::{self, BLOCK_SIZE, Node};
 use crate::tree::{LEAF_LEN, LEAF_SIZE, Peaks};
 
-/// Bytes on their way into `D` SHA-256 states: with one, that of the current leaf; with two, also that of all bytes.
-///
-/// A leaf is a whole number of blocks, so a block belongs to one leaf, and one buffer serves both states.
+/// Bytes on their way into `D` SHA-256 computations: with one, that of the current leaf; with two, first that of all
+/// bytes.
 #[derive(Clone)]
 pub(crate) struct Stream<const D: usize> {
     pub(crate) kernel: Kernel,
     /// How many bytes came so far.
     pub(crate) size: u64,
-    /// The state of all bytes first, if it is kept; the state of the leaf last.
-    pub(crate) states: [State; D],
-    /// The bytes behind the last whole block: the first `size % 64` of these.
-    pub(crate) buffer: [u8; BLOCK_SIZE],
+    chains: Chains<D>,
     /// The finished leaves.
     pub(crate) peaks: Peaks,
 }
 
+/// The SHA-256 computations of a stream.
+#[derive(Clone)]
+enum Chains<const D: usize> {
+    /// As states, which one pass of a kernel feeds together.
+    States(States<D>),
+    /// As ring has them: one pass each, and no way to take them out. Only where no kernel is faster.
+    Ring([ring::digest::Context; D]),
+}
+
+/// The SHA-256 states of a stream, and what waits to go into them.
+///
+/// A leaf is a whole number of blocks, so a block belongs to one leaf, and one buffer serves all states.
+#[derive(Clone, Copy)]
+pub(crate) struct States<const D: usize> {
+    pub(crate) states: [State; D],
+    /// The bytes behind the last whole block: the first `size % 64` of these.
+    pub(crate) buffer: Block,
+}
+
 impl<const D: usize> Stream<D> {
-    pub(crate) const fn new(kernel: Kernel) -> Self {
-        Self { kernel, size: 0, states: [INITIAL; D], buffer: [0; BLOCK_SIZE], peaks: Peaks::new() }
+    /// Begins a stream in the way that is fastest with a kernel.
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        let chains = if kernel.prefers_ring() {
+            Chains::Ring(array::from_fn(|_| portable::ring_context()))
+        } else {
+            Chains::States(States::new())
+        };
+        Self { kernel, size: 0, chains, peaks: Peaks::new() }
+    }
+
+    /// Takes up a stream that is kept as states with any kernel.
+    pub(crate) fn from_states(kernel: Kernel, size: u64, states: States<D>, peaks: Peaks) -> Self {
+        Self { kernel, size, chains: Chains::States(states), peaks }
+    }
+
+    /// The states, if the stream is kept as states.
+    pub(crate) fn states(&self) -> Option<&States<D>> {
+        match &self.chains {
+            Chains::States(states) => Some(states),
+            Chains::Ring(_) => None,
+        }
     }
 
     /// Takes bytes, and hands on each leaf that they finish.
@@ -39,65 +75,67 @@ impl<const D: usize> Stream<D> {
     pub(crate) fn update_pair([a, b]: [&mut Self; 2], [mut xs, mut ys]: [&[u8]; 2]) {
         while a.kernel.pairs_bodies() && !xs.is_empty() && !ys.is_empty() {
             // Two streams go in step from block to block, so each first fills the block it is in.
-            if a.held() > 0 || b.held() > 0 {
+            if held(a.size) > 0 || held(b.size) > 0 {
                 a.fill_block(&mut xs);
                 b.fill_block(&mut ys);
                 continue;
             }
             let step = clamp(a.leaf_room().min(b.leaf_room()), xs.len().min(ys.len()));
-            let blocks = [xs, ys].map(|bytes| bytes[..step].as_chunks().0);
-            if blocks[0].is_empty() {
+            let step = step - step % BLOCK_SIZE;
+            let (Chains::States(of_a), Chains::States(of_b)) = (&mut a.chains, &mut b.chains) else { break };
+            if step == 0 {
                 break;
             }
-            let mut states = [a.states, b.states];
-            a.kernel.compress(&mut states, blocks);
-            [a.states, b.states] = states;
+            let mut states = [of_a.states, of_b.states];
+            a.kernel.compress(&mut states, [xs, ys].map(|bytes| bytes[..step].as_chunks().0));
+            [of_a.states, of_b.states] = states;
             for (stream, bytes) in [(&mut *a, &mut xs), (&mut *b, &mut ys)] {
-                let taken = blocks[0].as_flattened().len();
-                stream.size += taken as u64;
+                stream.size += step as u64;
                 stream.close_full_leaf(&mut |_| ());
-                *bytes = &bytes[taken..];
+                *bytes = &bytes[step..];
             }
         }
         a.update(xs, |_| ());
         b.update(ys, |_| ());
     }
 
-    /// Takes as many bytes as the current block still needs, if it is begun.
-    fn fill_block(&mut self, bytes: &mut &[u8]) {
-        if self.held() > 0 {
-            let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - self.held()));
-            self.update(now, |_| ());
-            *bytes = rest;
-        }
+    /// Computes the hash of all bytes so far; in a stream with one computation, of those in the current leaf.
+    pub(crate) fn first(&self) -> Node {
+        self.end(0, if D == 2 { self.size } else { self.size % LEAF_SIZE })
     }
 
-    /// The hash of the leaf that is being filled, as if nothing came after it.
+    /// Computes the hash of the leaf that is being filled, as if nothing came after it.
     pub(crate) fn open_leaf(&self) -> Node {
-        sha256::end(self.kernel, self.states[D - 1], self.tail(), self.size % LEAF_SIZE)
+        self.end(D - 1, self.size % LEAF_SIZE)
     }
 
-    /// Whether the last leaf is still open. Of no bytes at all, the one and only leaf is.
-    pub(crate) fn has_open_leaf(&self) -> bool {
-        self.size == 0 || !self.size.is_multiple_of(LEAF_SIZE)
-    }
-
-    /// The root of the tree over everything so far.
+    /// Computes the root of the tree over everything so far.
     pub(crate) fn root(&self) -> Node {
         match self.peaks.root(self.kernel) {
-            Some(root) if !self.has_open_leaf() => root,
+            // The last leaf is full and in the tree.
+            Some(root) if self.size.is_multiple_of(LEAF_SIZE) => root,
             _ => self.peaks.root_with(self.kernel, self.open_leaf()),
         }
     }
 
-    /// The bytes that wait for the rest of their block.
-    pub(crate) fn tail(&self) -> &[u8] {
-        &self.buffer[..self.held()]
+    /// Ends one of the computations, which had `size` bytes, without ending the stream.
+    fn end(&self, chain: usize, size: u64) -> Node {
+        match &self.chains {
+            Chains::States(States { states, buffer }) => {
+                sha256::end(self.kernel, states[chain], &buffer[..held(self.size)], size)
+            }
+            Chains::Ring(contexts) => portable::ring_finish(contexts[chain].clone()),
+        }
     }
 
-    /// How many bytes wait for the rest of their block.
-    pub(crate) fn held(&self) -> usize {
-        clamp(self.size % BLOCK_SIZE as u64, BLOCK_SIZE)
+    /// Takes as many bytes as the current block still needs, if it is begun.
+    fn fill_block(&mut self, bytes: &mut &[u8]) {
+        let held = held(self.size);
+        if held > 0 {
+            let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - held));
+            self.update(now, |_| ());
+            *bytes = rest;
+        }
     }
 
     /// How many bytes the current leaf still takes; never 0.
@@ -106,30 +144,30 @@ impl<const D: usize> Stream<D> {
     }
 
     /// Takes bytes that all belong to the current leaf.
-    fn absorb(&mut self, mut bytes: &[u8]) {
-        let held = self.held();
-        self.size += bytes.len() as u64;
-        if held > 0 {
-            let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - held));
-            self.buffer[held..held + now.len()].copy_from_slice(now);
-            if held + now.len() < BLOCK_SIZE {
-                return;
-            }
-            self.kernel.compress(std::array::from_mut(&mut self.states), [&[self.buffer]]);
-            bytes = rest;
+    fn absorb(&mut self, bytes: &[u8]) {
+        match &mut self.chains {
+            Chains::States(states) => states.absorb(self.kernel, held(self.size), bytes),
+            Chains::Ring(contexts) => contexts.iter_mut().for_each(|context| context.update(bytes)),
         }
-        let (blocks, tail) = bytes.as_chunks();
-        self.kernel.compress(std::array::from_mut(&mut self.states), [blocks]);
-        self.buffer[..tail.len()].copy_from_slice(tail);
+        self.size += bytes.len() as u64;
     }
 
     /// Moves the current leaf into the tree if it is full.
     fn close_full_leaf(&mut self, on_leaf: &mut impl FnMut(Node)) {
-        if self.size.is_multiple_of(LEAF_SIZE) {
-            let [leaf] = sha256::end_leaves(self.kernel, [[self.states[D - 1]]]);
-            self.states[D - 1] = INITIAL;
-            self.push_leaf(leaf, on_leaf);
+        if !self.size.is_multiple_of(LEAF_SIZE) {
+            return;
         }
+        let leaf = match &mut self.chains {
+            Chains::States(States { states, .. }) => {
+                let full = std::mem::replace(&mut states[D - 1], INITIAL);
+                let [leaf] = sha256::end_leaves(self.kernel, [[full]]);
+                leaf
+            }
+            Chains::Ring(contexts) => {
+                portable::ring_finish(std::mem::replace(&mut contexts[D - 1], portable::ring_context()))
+            }
+        };
+        self.push_leaf(leaf, on_leaf);
     }
 
     /// Adds a finished leaf to the tree.
@@ -142,7 +180,7 @@ impl<const D: usize> Stream<D> {
 impl Stream<1> {
     /// Takes bytes like [`update`](Self::update), whole leaves as many at once as the kernel can.
     ///
-    /// Only a stream without a state of all bytes can do that: its leaves do not depend on each other.
+    /// Only a stream without a hash of all bytes can do that: its leaves do not depend on each other.
     pub(crate) fn update_lanes(&mut self, bytes: &[u8], mut on_leaf: impl FnMut(Node)) {
         let to_border = if self.size.is_multiple_of(LEAF_SIZE) { 0 } else { clamp(self.leaf_room(), bytes.len()) };
         let (begun, bytes) = bytes.split_at(to_border);
@@ -150,11 +188,40 @@ impl Stream<1> {
         let (whole, bytes) = bytes.split_at(bytes.len() - bytes.len() % LEAF_LEN);
         self.kernel.leaves(whole, |leaf| {
             self.size += LEAF_SIZE;
-            self.peaks.push(self.kernel, 1, leaf);
-            on_leaf(leaf);
+            self.push_leaf(leaf, &mut on_leaf);
         });
         self.update(bytes, on_leaf);
     }
+}
+
+impl<const D: usize> States<D> {
+    /// The states before the first byte.
+    pub(crate) const fn new() -> Self {
+        Self { states: [INITIAL; D], buffer: [0; BLOCK_SIZE] }
+    }
+
+    /// Takes bytes behind the `held` that are in the buffer.
+    fn absorb(&mut self, kernel: Kernel, held: usize, mut bytes: &[u8]) {
+        let states = array::from_mut(&mut self.states);
+        if held > 0 {
+            let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - held));
+            self.buffer[held..held + now.len()].copy_from_slice(now);
+            if held + now.len() < BLOCK_SIZE {
+                return;
+            }
+            kernel.compress(states, [&[self.buffer]]);
+            bytes = rest;
+        }
+        let (blocks, tail) = bytes.as_chunks();
+        kernel.compress(states, [blocks]);
+        self.buffer[..tail.len()].copy_from_slice(tail);
+    }
+}
+
+/// How many bytes wait for the rest of their block, in a stream of `size` bytes.
+pub(crate) const fn held(size: u64) -> usize {
+    let [low, ..] = size.to_le_bytes();
+    low as usize % BLOCK_SIZE
 }
 
 /// A number of bytes, but not more than `most`.

@@ -1,19 +1,23 @@
-//! The kernel for every CPU, in plain Rust that can be read beside FIPS 180-4.
+//! The kernel for every CPU: ring, and plain Rust for what ring cannot do.
+//!
+//! ring has tuned code for most CPUs and is what every kernel is compared with. But its state cannot be taken out
+//! between two blocks, which a stream needs that is saved and taken up elsewhere, and Miri cannot run it. For those,
+//! and for the two blocks of a parent, there is a block function that can be read beside FIPS 180-4.
 
-use super::{Block, State};
-use crate::sha256::{self, Node};
+use super::{Block, K, State};
+use crate::sha256::Node;
 
-/// The round constants (FIPS 180-4, section 4.2.2).
-pub(super) const K: [u32; 64] = [
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98,
-    0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
-    0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8,
-    0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
-    0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819,
-    0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
-    0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
-    0xc67178f2,
-];
+/// Begins a message on ring.
+pub(crate) fn ring_context() -> ring::digest::Context {
+    ring::digest::Context::new(&ring::digest::SHA256)
+}
+
+/// Ends a message on ring.
+pub(crate) fn ring_finish(context: ring::digest::Context) -> Node {
+    let mut node = [0; 32];
+    node.copy_from_slice(context.finish().as_ref());
+    node
+}
 
 /// Feeds each stream into every state of its row; the message schedule is computed once per block.
 pub(super) fn compress<const S: usize, const D: usize>(states: &mut [[State; D]; S], streams: [&[Block]; S]) {
@@ -25,19 +29,6 @@ pub(super) fn compress<const S: usize, const D: usize>(states: &mut [[State; D];
             }
         }
     }
-}
-
-/// Hashes one whole leaf from beginning to end.
-///
-/// ring has tuned code for most CPUs, but it cannot be stopped between two blocks and taken up again elsewhere; a leaf
-/// that lies in memory as a whole need not be. Miri cannot run ring.
-pub(super) fn leaf(bytes: &[u8]) -> Node {
-    if cfg!(miri) {
-        return sha256::of(super::Kernel::Portable, bytes);
-    }
-    let mut node = [0; 32];
-    node.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    node
 }
 
 /// Expands a block to the 64 words of its schedule, each with its round constant added.
