@@ -26,7 +26,11 @@ async fn throttling_and_trouble_are_waited_out() -> Result<()> {
 async fn an_upload_that_stops_says_how_to_go_on() -> Result<()> {
     let rig = Rig::start().await?;
     let vault = rig.vault("photos").await?;
-    let refusal = Fault::Answer { status: 403, code: "AccessDeniedException".into(), message: "no more".into() };
+    let refusal = Fault::Answer {
+        status: http::StatusCode::FORBIDDEN,
+        code: "AccessDeniedException".into(),
+        message: "no more".into(),
+    };
     rig.emulator.faults().add(FaultRule::new(refusal).operation("UploadPart").skip(2));
     let bytes = data(5 << 20);
     let source = Source::bytes(bytes.clone())?;

@@ -211,7 +211,7 @@ async fn a_download_that_was_left_goes_on_and_believes_only_what_it_hashes_again
     // The server breaks off after three slices; what is there stays beside the target.
     rig.emulator.faults().add(
         cas_emulator::FaultRule::new(cas_emulator::Fault::Answer {
-            status: 403,
+            status: http::StatusCode::FORBIDDEN,
             code: "AccessDeniedException".into(),
             message: "no more".into(),
         })

@@ -88,3 +88,7 @@ pub fn data(len: usize) -> Vec<u8> {
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]
 pub struct FrontPage;
+
+#[doc = include_str!("../../docs/migrating-from-python.md")]
+#[cfg(doctest)]
+pub struct Migrating;
