@@ -1,1 +1,32 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod account;
+pub use account::Account;
+mod clock;
+pub use clock::Clock;
+mod cos;
+pub use cos::Cos;
+mod emulator;
+pub use emulator::{Builder, Emulator};
+mod error;
+pub use error::{Error, ErrorKind};
+mod faults;
+pub use faults::{Fault, FaultRule, Faults};
+mod settings;
+pub use settings::{JobDelay, Limits};
+mod store;
+pub use store::fsck::{Report, fsck};
+mod tolerance;
+pub use tolerance::Tolerance;
+
+mod auth;
+mod body;
+mod failure;
+mod handlers;
+mod ids;
+mod jobs;
+mod notify;
+mod policy;
+mod server;
+mod service;

@@ -1,2 +1,2 @@
-//! To come.
+//! The program.
 fn main() {}

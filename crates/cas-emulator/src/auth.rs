@@ -1,0 +1,77 @@
+//! Who sent a request: the service's check of a signature (`docs/protocol.md` §3.9), step by step, with the error of each step.
+
+use cas_http::error_body::code;
+use cas_http::header::X_CAS_SECURITY_TOKEN;
+use cas_http::{ContentSha256, Timestamp};
+use cas_sign::{Verified, Verifier, VerifyError};
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use crate::account::Account;
+use crate::failure::{Failure, Outcome};
+
+/// The key pairs an emulator knows, and how it checks signatures.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    pub(crate) known: Vec<Account>,
+    pub(crate) verifier: Verifier,
+}
+
+/// Whoever signed a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) account: Account,
+    pub(crate) verified: Verified,
+}
+
+impl Accounts {
+    /// Tells who signed a request, or why nobody did.
+    pub(crate) fn authenticate(&self, head: &Parts, now: Timestamp) -> Outcome<Caller> {
+        if head.headers.get_all(AUTHORIZATION).iter().count() > 1 {
+            return Err(refused("more than one authorization header"));
+        }
+        let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        let find = |id: &str| self.known.iter().find(|account| account.secret_id() == id);
+        let key_of = |id: &str| find(id).map(|account| account.credentials().key().clone());
+        let verified = cas_sign::http::verify(&self.verifier, head, seconds, key_of).map_err(|error| failure(&error))?;
+        let account = find(verified.authorization.secret_id.as_str()).ok_or_else(|| failure(&VerifyError::UnknownSecretId))?;
+        check_token(account, head, now)?;
+        Ok(Caller { account: account.clone(), verified })
+    }
+}
+
+/// Temporary credentials need their token, others must not come with one.
+fn check_token(account: &Account, head: &Parts, now: Timestamp) -> Outcome<()> {
+    let expected = account.credentials().token().map(|token| token.expose().as_bytes());
+    let found = head.headers.get(X_CAS_SECURITY_TOKEN).map(http::HeaderValue::as_bytes);
+    // Digests are compared, so that the time it takes tells nothing about the token.
+    if expected.map(ContentSha256::of) != found.map(ContentSha256::of) {
+        let message = "the security token is not the one of this secret id";
+        return Err(Failure::new(StatusCode::BAD_REQUEST, code::UNRECOGNIZED_CLIENT, message));
+    }
+    match account.expires() {
+        Some(expires) if expires <= now => {
+            let message = format!("the security token expired at {expires}, now it is {now}");
+            Err(Failure::new(StatusCode::FORBIDDEN, code::EXPIRED_TOKEN, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failure(error: &VerifyError) -> Failure {
+    let code = match error {
+        VerifyError::Missing => code::MISSING_AUTHENTICATION_TOKEN,
+        VerifyError::UnknownSecretId => code::UNRECOGNIZED_CLIENT,
+        _ => code::INVALID_SIGNATURE,
+    };
+    let message = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    Failure::new(StatusCode::BAD_REQUEST, code, message)
+}
+
+fn refused(message: &str) -> Failure {
+    Failure::new(StatusCode::BAD_REQUEST, code::INVALID_SIGNATURE, message)
+}

@@ -1,0 +1,389 @@
+//! The life of a job: when its time has come, what it does then, and how it is described.
+//!
+//! Retrievals and inventories are done at once when their time has come, before the next request that could see them is answered. What
+//! copies bytes to or from COS runs in the background.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cas_api::inventory::{CSV_COLUMNS, InventoryEntry};
+use cas_api::{InventoryDescription, JobAction, JobDescription};
+use cas_http::document::{
+    CallbackUrl, InventoryFormat, InventoryRetrieval, JobParameters, JobStatus, NotificationConfiguration, NotificationEvent,
+    PullFromCos, PushToCos, Tier,
+};
+use cas_http::json::{Document as _, JsonWriter};
+use cas_http::{InventoryLimit, Timestamp};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::clock::later;
+use crate::failure::{Failure, Outcome};
+use crate::service::Service;
+use crate::store::archives::{self, InventoryFilter, NewArchive};
+use crate::store::jobs::{self as rows, Ending, Job};
+use crate::store::vaults;
+use crate::store::{ContentReader, PIECE, Store, blocking, expiry, storage};
+
+/// What is going on with the jobs of an emulator.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    /// One at a time ends jobs, so that none is ended twice.
+    ending: tokio::sync::Mutex<()>,
+    /// The rows of the jobs that are copying bytes.
+    copying: Mutex<HashSet<i64>>,
+    changed: Notify,
+}
+
+impl Jobs {
+    /// Lets the background look at the jobs again: there is a new one.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_one();
+    }
+
+    fn copying(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does everything that has become due, and waits for what becomes due next. Never ends.
+pub(crate) async fn run(service: Arc<Service>) {
+    // Uploads and vaults that are made meanwhile expire a day later, so this is soon enough for them.
+    const ROUND: Duration = Duration::from_secs(3600);
+    loop {
+        let now = service.clock.now();
+        let next = match keep_house(&service).await {
+            Ok(()) => service.store.read(move |tx| Ok([rows::next_due(tx, now)?, expiry::next(tx)?])).await,
+            Err(failure) => Err(failure),
+        };
+        let Ok(next) = next else {
+            // The failure was logged; a full disk may have room again in a moment.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let next = next.into_iter().flatten().filter(|due| *due > now).min();
+        let round = later(now, ROUND);
+        tokio::select! {
+            () = service.clock.sleep_until(next.map_or(round, |next| next.min(round))) => {}
+            () = service.jobs.changed.notified() => {}
+        }
+    }
+}
+
+/// Ends the jobs whose time has come, begins to copy what is to be copied, and removes what has expired.
+pub(crate) async fn keep_house(service: &Arc<Service>) -> Outcome<()> {
+    let now = service.clock.now();
+    let due = move |tx: &rusqlite::Transaction<'_>| Ok((rows::due(tx, now)?, expiry::is_due(tx, now)?));
+    let (mut due, expired) = service.store.read(due).await?;
+    {
+        let copying = service.jobs.copying();
+        due.retain(|id| !copying.contains(id));
+    }
+    if due.is_empty() && !expired {
+        return Ok(());
+    }
+    let _one_at_a_time = service.jobs.ending.lock().await;
+    let mut ended = Vec::new();
+    for id in due {
+        let find = move |tx: &rusqlite::Transaction<'_>| match rows::by_id(tx, id)? {
+            Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?, job))),
+            None => Ok(None),
+        };
+        let Some(((vault, owner), job)) = service.store.read(find).await? else { continue };
+        if job.completed.is_some() {
+            continue;
+        }
+        let qcs = service.qcs(owner, &vault.name);
+        match job.parameters {
+            JobParameters::PushToCos(_) | JobParameters::PullFromCos(_) => begin_copying(service, job, qcs),
+            _ => {
+                let (store, name) = (service.store.clone(), service.ids.file_name());
+                ended.extend(blocking(move || Ok(end(&store, name, &job, &qcs, now)?.then_some((job.id, qcs)))).await?);
+            }
+        }
+    }
+    if expired {
+        service.store.write(move |tx| expiry::sweep(tx, now)).await?;
+    }
+    for (id, qcs) in ended {
+        report(service, id, &qcs).await?;
+    }
+    Ok(())
+}
+
+/// Ends a job that has nothing to copy. False when it has ended already.
+fn end(store: &Store, name: String, job: &Job, qcs: &str, now: Timestamp) -> Outcome<bool> {
+    match &job.parameters {
+        JobParameters::InventoryRetrieval(parameters) => take_inventory(store, name, job, parameters, qcs, now),
+        _ => store.write_now(|tx| {
+            // The archive may have been deleted since the job was read.
+            let archive = job.archive.as_ref().map(|archive| archives::by_id(tx, archive.id)).transpose()?;
+            let ending = match archive {
+                Some(archive) if archive.deleted.is_none() => Ending::Succeeded,
+                _ => Ending::Failed("the archive was deleted".to_owned()),
+            };
+            rows::end(tx, job.id, &ending, now)
+        }),
+    }
+}
+
+fn take_inventory(
+    store: &Store,
+    name: String,
+    job: &Job,
+    parameters: &InventoryRetrieval,
+    qcs: &str,
+    now: Timestamp,
+) -> Outcome<bool> {
+    let filter = InventoryFilter {
+        start: parameters.start_date,
+        end: parameters.end_date,
+        marker: parameters.marker.clone(),
+        limit: parameters.limit.unwrap_or(InventoryLimit::MAX).get(),
+    };
+    let (entries, marker) = store.read_now(|tx| archives::inventory(tx, job.vault, &filter))?;
+    let text = match parameters.format {
+        Some(InventoryFormat::Csv) => csv(&entries),
+        _ => json(&entries, qcs, now),
+    };
+    let mut writer = store.files.create(name).map_err(storage)?;
+    writer.write(&text).map_err(storage)?;
+    let blob = writer.seal().publish().map_err(storage)?;
+    let ended = store.write_now(|tx| {
+        let output = archives::insert_blob(tx, &blob)?;
+        vaults::take_inventory(tx, job.vault, now)?;
+        let ended = rows::end(tx, job.id, &Ending::Inventory(output, marker), now)?;
+        // A job that is gone needs no output; its row goes with the transaction.
+        if ended { Ok(()) } else { Err(Failure::not_found("job")) }
+    });
+    match ended {
+        Ok(()) => {
+            blob.keep();
+            Ok(true)
+        }
+        Err(failure) if failure.status == http::StatusCode::NOT_FOUND => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn json(entries: &[InventoryEntry], qcs: &str, now: Timestamp) -> Vec<u8> {
+    let list: Vec<Value> = entries.iter().map(InventoryEntry::to_value).collect();
+    JsonWriter::new().set("VaultQCS", qcs).set("InventoryDate", now.to_string()).set("ArchiveList", list).to_vec()
+}
+
+fn csv(entries: &[InventoryEntry]) -> Vec<u8> {
+    let lines = entries.iter().map(InventoryEntry::to_csv_line);
+    std::iter::once(CSV_COLUMNS.join(",") + "\r\n").chain(lines).collect::<String>().into_bytes()
+}
+
+/// Copies in the background, and ends the job when it is done.
+fn begin_copying(service: &Arc<Service>, job: Job, qcs: String) {
+    if !service.jobs.copying().insert(job.id) {
+        return;
+    }
+    let worker = service.clone();
+    service.spawn(async move {
+        let id = job.id;
+        let copier = worker.clone();
+        let ended = blocking(move || copy(&copier, &job)).await;
+        match ended {
+            Ok(true) => {
+                if let Err(failure) = report(&worker, id, &qcs).await {
+                    tracing::error!(message = failure.message, "a finished job could not be reported");
+                }
+            }
+            Ok(false) => {}
+            Err(failure) => tracing::error!(message = failure.message, "a finished job could not be noted"),
+        }
+        worker.jobs.copying().remove(&id);
+    });
+}
+
+/// Copies to or from COS, and ends the job. False when it was gone meanwhile.
+fn copy(service: &Service, job: &Job) -> Outcome<bool> {
+    let copied = match &job.parameters {
+        JobParameters::PushToCos(parameters) => push(service, job, parameters),
+        JobParameters::PullFromCos(parameters) => pull(service, job, parameters),
+        _ => return Ok(false),
+    };
+    copied.or_else(|failure| {
+        let ending = Ending::Failed(failure.message);
+        service.store.write_now(|tx| rows::end(tx, job.id, &ending, service.clock.now()))
+    })
+}
+
+fn push(service: &Service, job: &Job, parameters: &PushToCos) -> Outcome<bool> {
+    let deleted = || Failure::bad_request("the archive was deleted");
+    let (Some(archive), Some(range)) = (&job.archive, job.range) else { return Err(deleted()) };
+    let segments = service.store.read_now(|tx| match archives::by_id(tx, archive.id)?.deleted {
+        Some(_) => Err(deleted()),
+        None => archives::segments(tx, archive.id),
+    })?;
+    let mut reader = ContentReader::new(service.store.clone(), segments, range.start()..range.end() + 1);
+    let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(storage)?;
+    while let Some(piece) = reader.next_piece()? {
+        object.write(&piece).map_err(storage)?;
+    }
+    object.finish().map_err(storage)?;
+    service.store.write_now(|tx| rows::end(tx, job.id, &Ending::Succeeded, service.clock.now()))
+}
+
+fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool> {
+    let opened = service.cos.open(&parameters.bucket, &parameters.object, parameters.condition.as_ref());
+    let mut object = opened.map_err(storage)?.map_err(Failure::bad_request)?;
+    let mut left = seek(&mut object, parameters)?;
+    let mut writer = service.store.files.create(service.ids.file_name()).map_err(storage)?;
+    let mut piece = vec![0; PIECE];
+    while left > 0 {
+        let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        object.read_exact(&mut piece[..length]).map_err(storage)?;
+        writer.write(&piece[..length]).map_err(storage)?;
+        left -= length as u64;
+    }
+    let sealed = writer.seal();
+    let now = service.clock.now();
+    let archive = NewArchive {
+        archive_id: service.ids.archive_id(),
+        size: sealed.payload.size,
+        tree_hash: sealed.payload.tree_hash,
+        description: parameters.archive_description.clone(),
+        created: now,
+    };
+    let blob = sealed.publish().map_err(storage)?;
+    // One transaction: a process that is killed here makes no second archive when it comes back.
+    let ended = service.store.write_now(|tx| {
+        if rows::by_id(tx, job.id)?.is_none_or(|job| job.completed.is_some()) {
+            return Ok(false);
+        }
+        let archive = archives::insert_with_blob(tx, job.vault, &archive, &blob)?;
+        rows::end(tx, job.id, &Ending::Archive(archive), now)
+    })?;
+    if ended {
+        blob.keep();
+    }
+    Ok(ended)
+}
+
+/// Goes to the beginning of the bytes that are wanted of an object, and tells how many they are.
+fn seek(object: &mut File, parameters: &PullFromCos) -> Outcome<u64> {
+    let size = object.metadata().map_err(storage)?.len();
+    let (start, length) = parameters.range.map_or((0, size), |range| (range.start(), range.len()));
+    if length == 0 || start.checked_add(length).is_none_or(|end| end > size) {
+        return Err(Failure::bad_request(format!("the COS object has {size} bytes")));
+    }
+    object.seek(SeekFrom::Start(start)).map_err(storage)?;
+    Ok(length)
+}
+
+/// Reports a finished job to the addresses that were given with it and with its vault.
+async fn report(service: &Service, id: i64, qcs: &str) -> Outcome<()> {
+    let find = move |tx: &rusqlite::Transaction<'_>| match rows::by_id(tx, id)? {
+        Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?.0, job))),
+        None => Ok(None),
+    };
+    let Some((vault, job)) = service.store.read(find).await? else { return Ok(()) };
+    let event = event(&job.parameters);
+    let for_vault = vault.notification.as_deref().and_then(|json| NotificationConfiguration::from_json(json.as_bytes()).ok());
+    let for_vault = for_vault.filter(|wanted| wanted.events.contains(&event)).map(|wanted| wanted.call_back_url);
+    let description = Bytes::from(describe(&job, qcs).to_json());
+    for url in [call_back_url(&job.parameters).cloned(), for_vault].into_iter().flatten() {
+        let (notifier, description) = (service.notifier.clone(), description.clone());
+        service.spawn(async move { notifier.deliver(&url, description).await });
+    }
+    Ok(())
+}
+
+fn event(parameters: &JobParameters) -> NotificationEvent {
+    match parameters {
+        JobParameters::ArchiveRetrieval(_) => NotificationEvent::ArchiveRetrievalCompleted,
+        JobParameters::InventoryRetrieval(_) => NotificationEvent::InventoryRetrievalCompleted,
+        JobParameters::PushToCos(_) => NotificationEvent::PushToCosCompleted,
+        JobParameters::PullFromCos(_) => NotificationEvent::PullFromCosCompleted,
+        _ => NotificationEvent::Other("".into()),
+    }
+}
+
+fn call_back_url(parameters: &JobParameters) -> Option<&CallbackUrl> {
+    match parameters {
+        JobParameters::ArchiveRetrieval(job) => job.call_back_url.as_ref(),
+        JobParameters::InventoryRetrieval(job) => job.call_back_url.as_ref(),
+        JobParameters::PushToCos(job) => job.call_back_url.as_ref(),
+        JobParameters::PullFromCos(job) => job.call_back_url.as_ref(),
+        _ => None,
+    }
+}
+
+/// How soon a job was wanted; `None` when its kind has no tiers.
+pub(crate) fn tier(parameters: &JobParameters) -> Option<Tier> {
+    match parameters {
+        JobParameters::ArchiveRetrieval(job) => Some(job.tier.clone().unwrap_or(Tier::Standard)),
+        JobParameters::PushToCos(job) => Some(job.tier.clone().unwrap_or(Tier::Standard)),
+        _ => None,
+    }
+}
+
+/// A job as `DescribeJob` and the reports tell it.
+pub(crate) fn describe(job: &Job, qcs: &str) -> JobDescription {
+    let action = match &job.parameters {
+        JobParameters::InventoryRetrieval(_) => JobAction::InventoryRetrieval,
+        JobParameters::PushToCos(_) => JobAction::PushToCos,
+        JobParameters::PullFromCos(_) => JobAction::PullFromCos,
+        _ => JobAction::ArchiveRetrieval,
+    };
+    let mut description = JobDescription::new(&job.job_id, action);
+    description.status = job.status.clone();
+    description.status_message = job.message.clone();
+    description.completed = job.completed.is_some();
+    description.creation_date = Some(job.created);
+    description.completion_date = job.completed;
+    description.call_back_url = call_back_url(&job.parameters).map(|url| url.as_str().to_owned());
+    description.vault_qcs = Some(qcs.to_owned());
+    description.archive_id = job.archive.as_ref().map(|archive| archive.archive_id.clone());
+    description.archive_size = job.archive.as_ref().map(|archive| archive.size);
+    description.archive_tree_hash = job.archive.as_ref().map(|archive| archive.tree_hash);
+    description.range = job.range;
+    description.tier = tier(&job.parameters);
+    match &job.parameters {
+        JobParameters::ArchiveRetrieval(parameters) => {
+            description.description = parameters.description.clone();
+            let whole = job.archive.as_ref().is_some_and(|archive| job.range.map(|range| range.len()) == Some(archive.size));
+            description.tree_hash = job.tree_hash.filter(|_| whole || job.status == JobStatus::Succeeded);
+        }
+        JobParameters::InventoryRetrieval(parameters) => {
+            description.description = parameters.description.clone();
+            description.inventory_size = job.output.as_ref().map(|blob| blob.size);
+            description.inventory = Some(describe_inventory(job, parameters));
+        }
+        JobParameters::PushToCos(parameters) => {
+            description.description = parameters.description.clone();
+            description.bucket = Some(parameters.bucket.clone());
+            description.object = Some(parameters.object.clone());
+        }
+        JobParameters::PullFromCos(parameters) => {
+            description.description = parameters.description.clone();
+            description.bucket = Some(parameters.bucket.clone());
+            description.object = Some(parameters.object.clone());
+            description.object_range = parameters.range.map(|range| range.to_string());
+            description.condition = parameters.condition.clone();
+            description.archive_description =
+                Some(parameters.archive_description.as_ref().map_or(String::new(), ToString::to_string));
+        }
+        _ => {}
+    }
+    description
+}
+
+/// What was asked for; in a finished job the marker is where the next one goes on.
+fn describe_inventory(job: &Job, parameters: &InventoryRetrieval) -> InventoryDescription {
+    let mut description = InventoryDescription::default();
+    description.format = Some(parameters.format.clone().unwrap_or(InventoryFormat::Json));
+    description.start_date = parameters.start_date;
+    description.end_date = parameters.end_date;
+    description.limit = parameters.limit.map(|limit| u64::from(limit.get()));
+    description.marker = if job.completed.is_some() { job.marker.clone() } else { parameters.marker.clone() };
+    description
+}

@@ -1,0 +1,234 @@
+//! Connections: how they are accepted, guarded and ended. What a request means is in `service.rs`.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+use crate::service::Service;
+
+/// How many bytes an in-memory pipe holds in each direction.
+const PIPE: usize = 64 << 10;
+
+/// How long connections may take to end when the server does.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Serves connections until it is stopped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    service: Arc<Service>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Server {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        let slots = Arc::new(Semaphore::new(service.settings.limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        Server { service, stop: watch::Sender::new(false), tasks: Mutex::default(), slots }
+    }
+
+    /// Accepts connections from now on.
+    pub(crate) fn listen(self: &Arc<Self>, listener: TcpListener) {
+        let accepting = Arc::downgrade(self);
+        let (slots, mut stop) = (self.slots.clone(), self.stop.subscribe());
+        self.tasks().spawn(async move {
+            loop {
+                // A slot first, so that who cannot be served waits outside, where it costs nothing.
+                let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    _ = stop.changed() => return,
+                };
+                match accepted {
+                    Ok((stream, peer)) => {
+                        let Some(server) = accepting.upgrade() else { return };
+                        // Without this small answers wait for the client's acknowledgement; a connection that is gone already fails later.
+                        drop(stream.set_nodelay(true));
+                        let connection = serve(server.service.clone(), stream, peer.ip(), server.stop.subscribe());
+                        server.tasks().spawn(async move {
+                            connection.await;
+                            drop(slot);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        });
+    }
+
+    /// One end of a pipe whose other end is served like any connection.
+    pub(crate) fn connect(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        self.tasks().spawn(serve(self.service.clone(), ours, Ipv4Addr::LOCALHOST.into(), self.stop.subscribe()));
+        theirs
+    }
+
+    /// Ends: no new connections, and those that are open end with the request they are at, or after five seconds.
+    pub(crate) async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// Ends at once.
+    pub(crate) fn abort(&self) {
+        self.stop.send_replace(true);
+        self.tasks().abort_all();
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks
+    }
+}
+
+/// Serves the requests of one connection, one after the other.
+async fn serve<IO>(service: Arc<Service>, io: IO, peer: IpAddr, mut stop: watch::Receiver<bool>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = service.settings.limits.clone();
+    let unread = Arc::new(AtomicBool::new(false));
+    let guarded = Guarded::new(io, limits.write_silence, unread.clone());
+    let answer = service_fn(move |request| {
+        let (service, unread) = (service.clone(), unread.clone());
+        async move { service.answer(request, peer, &unread).await }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_size.max(8 << 10))
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(guarded), answer);
+    let mut connection = pin!(connection);
+    let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// How much is still read of a request whose answer is already sent, and for how long.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// A stream whose peer must not stop reading for too long, and that is closed so that the peer can still read the last answer.
+///
+/// A TCP connection that is closed while unread bytes are arriving is reset, and the reset may overtake the answer that explains it. So
+/// when a request was refused before all of it came, the writing side is closed first and some of the rest is read and dropped.
+#[derive(Debug)]
+struct Guarded<IO> {
+    io: IO,
+    silence: Duration,
+    /// Runs while a write waits for the peer.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether bytes of the last request are still on their way.
+    unread: Arc<AtomicBool>,
+    lingering: Option<Lingering>,
+}
+
+#[derive(Debug)]
+struct Lingering {
+    left: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl<IO> Guarded<IO> {
+    fn new(io: IO, silence: Duration, unread: Arc<AtomicBool>) -> Self {
+        Guarded { io, silence, stalled: None, unread, lingering: None }
+    }
+
+    /// Passes on what a write came to, unless it has waited for too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let silence = self.silence;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if !this.unread.load(Ordering::SeqCst) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingering = this
+            .lingering
+            .get_or_insert_with(|| Lingering { left: LINGER_BYTES, until: Box::pin(tokio::time::sleep(LINGER_TIME)) });
+        let mut room = [0; 16 << 10];
+        while lingering.left > 0 && lingering.until.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut this.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    lingering.left = lingering.left.saturating_sub(buffer.filled().len());
+                }
+                // The peer is done, or gone.
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

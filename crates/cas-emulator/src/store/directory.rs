@@ -1,0 +1,110 @@
+//! The directory that holds an emulator's state: who may use it, and who removes it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind};
+use crate::ids::Ids;
+
+/// A directory that this process alone uses until the value is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+    temporary: bool,
+    /// Locked as long as it is open; the system lets go of it also when the process is killed.
+    lock: File,
+}
+
+impl DataDirectory {
+    /// Takes a directory, making it if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`] when another process uses it; [`ErrorKind::Storage`] when it cannot be made or written.
+    pub(crate) fn take(path: &Path) -> Result<Self, Error> {
+        Self::lock(path.to_owned(), false)
+    }
+
+    /// Makes a directory that is removed at the end.
+    pub(crate) fn temporary(ids: &Ids) -> Result<Self, Error> {
+        Self::lock(std::env::temp_dir().join(format!("cas-emulator-{}", ids.file_name())), true)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is removed at the end, so that nothing in it has to be safe from a power cut.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Lets other processes use the directory, though something here may still hold the value.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, path = %self.path.display(), "the directory could not be unlocked");
+        }
+    }
+
+    fn lock(path: PathBuf, temporary: bool) -> Result<Self, Error> {
+        let failed = |error: io::Error| {
+            Error::new(ErrorKind::Storage, format!("the directory {} cannot be used", path.display())).because(error)
+        };
+        create(&path).map_err(failed)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DataDirectory { path, temporary, lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(ErrorKind::Locked, format!("another emulator uses the directory {}", path.display())))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+impl Drop for DataDirectory {
+    fn drop(&mut self) {
+        if self.temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "the temporary directory could not be removed");
+        }
+    }
+}
+
+/// Makes the directory, for its owner's eyes only where the system knows such a thing.
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_belongs_to_one_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let first = DataDirectory::take(&path).unwrap();
+        let error = DataDirectory::take(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(error.to_string().contains("another emulator uses the directory"), "{error}");
+        drop(first);
+        DataDirectory::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_temporary_directory_is_removed_at_the_end() {
+        let directory = DataDirectory::temporary(&Ids::new(b"a temporary directory is removed", 0)).unwrap();
+        let path = directory.path().to_owned();
+        assert!(path.is_dir());
+        drop(directory);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,168 @@
+//! What the emulator remembers: facts in SQLite, bytes in files, both in one directory that one process holds at a time.
+//!
+//! Everything here blocks; [`Store::read`] and [`Store::write`] move it off the async threads. A file is safely in place before a row that
+//! names it is committed, and a row is gone before its file is removed, so a process may be killed at any moment.
+
+pub(crate) mod archives;
+mod blobs;
+mod content;
+mod database;
+mod directory;
+pub(crate) mod expiry;
+pub(crate) mod fsck;
+pub(crate) mod jobs;
+pub(crate) mod uploads;
+pub(crate) mod vaults;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+
+pub(crate) use blobs::{BlobFiles, BlobWriter, NewBlob, SealedBlob};
+pub(crate) use content::{ContentReader, PIECE};
+pub(crate) use directory::DataDirectory;
+
+use crate::error::{Error, ErrorKind};
+use crate::failure::{Failure, Outcome};
+use database::Database;
+
+/// The state of one emulator.
+#[derive(Debug)]
+pub(crate) struct Store {
+    database: Database,
+    pub(crate) files: BlobFiles,
+    /// How many times this directory was opened, this time included.
+    pub(crate) run: u64,
+    /// Dropped last: it holds the lock, and removes the directory if it was a temporary one.
+    directory: DataDirectory,
+}
+
+impl Store {
+    /// Opens the state in a directory and puts right what a killed process may have left.
+    pub(crate) fn open(directory: DataDirectory) -> Result<Self, Error> {
+        let path = directory.path().to_owned();
+        let durable = !directory.is_temporary();
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::Storage, format!("the state in {} cannot be opened: {error}", path.display()))
+        };
+        let database = Database::open(&path.join("cas.sqlite3"), durable).map_err(|error| failed(&error))?;
+        let files = BlobFiles::open(&path, durable).map_err(|error| failed(&error))?;
+        let run = database.write(|transaction| {
+            let sql = "INSERT INTO meta VALUES ('runs', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
+            Ok(transaction.query_row(sql, [], |row| row.get(0))?)
+        });
+        let run = run.map_err(|error| failed(&error.message))?;
+        let store = Store { database, files, run, directory };
+        store.remove_orphans().map_err(|error| failed(&error.message))?;
+        Ok(store)
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Lets other processes use the directory. Nothing may be written from now on.
+    pub(crate) fn release(&self) {
+        self.directory.release();
+    }
+
+    /// Runs `work` on one state of the database, off the async threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Transaction<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let store = self.clone();
+        blocking(move || store.read_now(work)).await
+    }
+
+    /// Runs `work` in a transaction, off the async threads. It is committed, and safe, when this returns `Ok`.
+    pub(crate) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Transaction<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let store = self.clone();
+        blocking(move || store.write_now(work)).await
+    }
+
+    /// [`read`](Self::read) for code that is already off the async threads.
+    pub(crate) fn read_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+        self.database.read(work)
+    }
+
+    /// [`write`](Self::write) for code that is already off the async threads.
+    pub(crate) fn write_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+        let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
+        if !doomed.is_empty() {
+            self.remove_doomed(&doomed)?;
+        }
+        Ok(result)
+    }
+
+    /// Moves everything into the main file of the database, as before a clean end.
+    pub(crate) fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.database.checkpoint()
+    }
+
+    /// Removes files that nothing names any more. A file that cannot be removed now is tried again later.
+    fn remove_doomed(&self, names: &[String]) -> Outcome<()> {
+        let removed: Vec<&String> = names
+            .iter()
+            .filter(|name| match self.files.remove(name) {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(%error, name, "a file that is not needed could not be removed");
+                    false
+                }
+            })
+            .collect();
+        self.database.write(|transaction| {
+            let mut delete = transaction.prepare_cached("DELETE FROM doomed WHERE name = ?")?;
+            for name in removed {
+                delete.execute([name])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes files that no row names: a process was killed between putting the file in place and committing the row, or between
+    /// committing a removal and removing the file. Says so of rows whose file is not there.
+    fn remove_orphans(&self) -> Outcome<()> {
+        let named: HashSet<String> = self.database.read(|transaction| {
+            let mut select = transaction.prepare("SELECT name FROM blob")?;
+            let names = select.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
+        })?;
+        let present = self.files.names().map_err(|error| Failure::internal("listing the files", &error))?;
+        for name in present.iter().filter(|name| !named.contains(*name)) {
+            self.files.remove(name).map_err(|error| Failure::internal("removing an unneeded file", &error))?;
+        }
+        let missing = named.len() - present.iter().filter(|name| named.contains(*name)).count();
+        if missing > 0 {
+            tracing::error!(missing, "files are missing; `cas-emulator fsck` tells which archives they belong to");
+        }
+        let doomed = self.database.read(|transaction| Ok(doomed(transaction)?))?;
+        self.remove_doomed(&doomed)
+    }
+}
+
+/// Runs `work` on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Failure::internal("the work", &error)),
+    }
+}
+
+/// An error of a file, as an answer.
+pub(crate) fn storage(error: io::Error) -> Failure {
+    Failure::internal("storing or reading bytes", &error)
+}
+
+fn doomed(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
+    let mut select = transaction.prepare_cached("SELECT name FROM doomed")?;
+    select.query_map([], |row| row.get(0))?.collect()
+}

@@ -1,0 +1,4 @@
+//! The emulator from outside, byte by byte.
+
+mod rules;
+mod wire;

@@ -1,0 +1,310 @@
+//! The rules by which both official clients work unmodified (`docs/protocol.md` §2.4), one test each, by number.
+
+use cas_emulator::Emulator;
+use cas_http::TreeHash;
+use cas_sign::{HeaderPolicy, ParameterPolicy};
+use serde_json::{Value, json};
+
+use crate::wire::{Call, HOST, connect, pattern};
+
+const MIB: usize = 1 << 20;
+
+async fn with_vault() -> Emulator {
+    let emulator = Emulator::builder().without_port().start().await.unwrap();
+    connect(&emulator).create_vault("photos").await;
+    emulator
+}
+
+#[tokio::test]
+async fn rule_1_two_host_headers_are_accepted_on_uploads() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let two_hosts = |call: Call| call.header("Host", format!("{HOST}:9580")).header("Host", HOST);
+    let archive = two_hosts(Call::new("POST", "/-/vaults/photos/archives")).body("hello").hashed();
+    wire.send(archive).await.expect(201);
+    let upload = wire.initiate_upload("photos", MIB as u64).await;
+    let part = two_hosts(Call::new("PUT", format!("/-/vaults/photos/multipart-uploads/{upload}")));
+    wire.send(part.header("Content-Range", "bytes 0-4/*").body("hello").hashed()).await.expect(204);
+}
+
+#[tokio::test]
+async fn rule_2_a_host_is_taken_with_and_without_its_port() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    for (sent, signed) in [
+        ("127.0.0.1:9580", "127.0.0.1:9580"),
+        ("127.0.0.1:9580", "127.0.0.1"),
+        (HOST, HOST),
+        (HOST, "cas.ap-chengdu.myqcloud.com:80"),
+    ] {
+        let signed_head = Call::new("GET", "/-/vaults").header("Host", signed).head(Some(&wire.credentials), wire.now);
+        let head = String::from_utf8(signed_head).unwrap().replacen(&format!("Host: {signed}"), &format!("Host: {sent}"), 1);
+        assert_eq!(wire.exchange(head.as_bytes(), b"").await.unwrap().status, 200, "sent {sent}, signed {signed}");
+    }
+    let other = Call::new("GET", "/-/vaults").header("Host", "elsewhere").head(Some(&wire.credentials), wire.now);
+    let head = String::from_utf8(other).unwrap().replacen("Host: elsewhere", "Host: 127.0.0.1", 1);
+    assert_eq!(wire.exchange(head.as_bytes(), b"").await.unwrap().error(), "400 InvalidSignatureException");
+}
+
+#[tokio::test]
+async fn rule_3_the_target_may_be_an_absolute_url() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let list = wire.get(format!("http://{HOST}/-/vaults?limit=5")).await.expect(200).json();
+    assert_eq!(list["VaultList"][0]["VaultName"], "photos");
+}
+
+#[tokio::test]
+async fn rule_4_nothing_but_method_and_path_needs_to_be_signed() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let bare = |call: Call| {
+        call.sign_with(|signing| (signing.headers, signing.parameters) = (HeaderPolicy::None, ParameterPolicy::None))
+    };
+    let call = bare(Call::new("GET", "/-/vaults?limit=1"));
+    assert!(String::from_utf8_lossy(&call.head(Some(&wire.credentials), wire.now)).contains("q-header-list=&q-url-param-list=&"));
+    wire.send(call).await.expect(200);
+    wire.send(bare(Call::new("POST", "/-/vaults/photos/archives")).body("hello").hashed()).await.expect(201);
+}
+
+#[tokio::test]
+async fn rule_5_dates_and_content_types_may_be_missing_or_nonsense() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    for (name, value) in [
+        ("Date", "2017-08-29T08:29:41Z"),
+        ("Date", "yesterday"),
+        ("Content-Type", "false"),
+        ("Content-Type", "text/html; charset=utf-8"),
+    ] {
+        let call = Call::new("POST", "/-/vaults/photos/archives").header(name, value).body("hello").hashed();
+        wire.send(call).await.expect(201);
+    }
+    let call = Call::new("POST", "/-/vaults/photos/jobs").body(json!({"Type": "inventory-retrieval"}).to_string());
+    assert!(!String::from_utf8_lossy(&call.head(None, 0)).contains("Content-Type"));
+    wire.send(call).await.expect(202);
+}
+
+#[tokio::test]
+async fn rule_6_queries_are_read_as_official_clients_write_them() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
+    wire.describe_job("photos", &job).await;
+    for query in ["marker&completed=True", "marker=&completed=True", "completed=true&marker"] {
+        let list = wire.get(format!("/-/vaults/photos/jobs?{query}")).await.expect(200).json();
+        assert_eq!(list["JobList"].as_array().unwrap().len(), 1, "{query}");
+    }
+    let list = wire.get("/-/vaults?marker=qcs:id/0:cas:ap-chengdu:uid/1250000000:vaults/a%7E").await.expect(200).json();
+    assert_eq!(list["VaultList"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn rule_7_an_empty_body_has_no_content_type() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let archive = wire.upload("photos", b"hello").await;
+    let calls = [
+        Call::new("PUT", "/-/vaults/photos"),
+        Call::new("POST", "/-/vaults/photos/jobs").body(r#"{"Type":"inventory-retrieval"}"#),
+        Call::new("POST", "/-/vaults/photos/archives").body("hello").hashed(),
+        Call::new("DELETE", format!("/-/vaults/photos/archives/{archive}")),
+        Call::new("DELETE", "/-/vaults/photos/access-policy"),
+    ];
+    for call in calls {
+        let answer = wire.send(call).await;
+        assert!(answer.status < 300 && answer.body.is_empty(), "{answer:?}");
+        assert!(!answer.headers.contains_key("content-type"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn rule_8_every_answer_has_a_request_id() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let answers = [
+        wire.get("/-/vaults").await,
+        wire.get("/-/vaults/none").await,
+        wire.delete("/-/vaults/photos/access-policy").await,
+        wire.send_unsigned(Call::new("GET", "/-/vaults")).await,
+        wire.get("/nonsense").await,
+    ];
+    let mut ids: Vec<String> = answers.iter().map(|answer| answer.headers["x-cas-requestid"].clone()).collect();
+    assert!(ids.iter().all(|id| id.len() == 38 && id.ends_with("==")), "{ids:?}");
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 5);
+}
+
+#[tokio::test]
+async fn rule_9_every_request_with_a_range_is_answered_with_206() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let archive = wire.upload("photos", b"hello").await;
+    let retrieval = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+    let inventory = wire.job("photos", json!({"Type": "inventory-retrieval", "Format": "CSV"})).await;
+    for job in [retrieval, inventory] {
+        let whole = wire.output("photos", &job, None).await.expect(200);
+        assert!(!whole.headers.contains_key("content-range"));
+        let size = whole.body.len();
+        for (range, first, last) in [
+            ("bytes=0-2", 0, 2),
+            ("bytes=1-", 1, size - 1),
+            ("bytes=-2", size - 2, size - 1),
+            ("bytes=0-99999", 0, size - 1),
+        ] {
+            let part = wire.output("photos", &job, Some(range)).await.expect(206);
+            assert_eq!(part.headers["content-range"], format!("bytes {first}-{last}/{size}"));
+            assert_eq!(part.body, &whole.body[first..=last], "{range}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_10_every_job_has_every_key() {
+    let keys = [
+        "Action", "ArchiveDescription", "ArchiveId", "ArchiveSHA256TreeHash", "ArchiveSizeInBytes", "Bucket", "CallBackUrl",
+        "Completed", "CompletionDate", "Condition", "CreationDate", "InventoryRetrievalParameters", "InventorySizeInBytes",
+        "JobCallBackUrl", "JobDescription", "JobId", "Object", "Range", "RetrievalByteRange", "SHA256TreeHash", "StatusCode",
+        "StatusMessage", "Tier", "VaultQCS",
+    ];
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let archive = wire.upload("photos", b"hello").await;
+    emulator.cos().put("b", "o", b"from cos").unwrap();
+    for parameters in [
+        json!({"Type": "archive-retrieval", "ArchiveId": archive}),
+        json!({"Type": "inventory-retrieval"}),
+        json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b", "Object": "p"}),
+        json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o"}),
+    ] {
+        let job = wire.job("photos", parameters).await;
+        let described = wire.describe_job("photos", &job).await;
+        assert_eq!(described.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
+    }
+    let listed = wire.get("/-/vaults/photos/jobs").await.json();
+    for job in listed["JobList"].as_array().unwrap() {
+        assert_eq!(job.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
+    }
+}
+
+#[tokio::test]
+async fn rule_11_every_listing_has_a_marker() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let upload = wire.initiate_upload("photos", MIB as u64).await;
+    for target in [
+        "/-/vaults".to_owned(),
+        "/-/vaults/photos/jobs".to_owned(),
+        "/-/vaults/photos/multipart-uploads".to_owned(),
+        format!("/-/vaults/photos/multipart-uploads/{upload}"),
+    ] {
+        let list = wire.get(target.as_str()).await.expect(200).json();
+        assert_eq!(list.get("Marker"), Some(&Value::Null), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn rule_12_a_description_in_a_list_of_uploads_is_a_string() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let upload = wire.initiate_upload("photos", MIB as u64).await;
+    let list = wire.get("/-/vaults/photos/multipart-uploads").await.json();
+    assert_eq!(list["UploadsList"][0]["ArchiveDescription"], "");
+    let parts = wire.get(format!("/-/vaults/photos/multipart-uploads/{upload}")).await.json();
+    assert_eq!(parts["ArchiveDescription"], "");
+}
+
+#[tokio::test]
+async fn rule_13_a_policy_comes_back_as_a_string() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let policy = r#"{"version":"2.0","statement":[]}"#;
+    let set = Call::new("PUT", "/-/vaults/photos/access-policy").body(json!({"policy": policy}).to_string());
+    wire.send(set).await.expect(204);
+    assert_eq!(wire.get("/-/vaults/photos/access-policy").await.expect(200).json(), json!({"policy": policy}));
+}
+
+#[tokio::test]
+async fn rule_14_every_aligned_slice_of_an_output_has_its_tree_hash() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let bytes = pattern(3 * 32 * MIB + 12345);
+    let archive = wire.upload("photos", &bytes).await;
+    let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+    for (index, slice) in bytes.chunks(32 * MIB).enumerate() {
+        let start = index * 32 * MIB;
+        let part = wire.output("photos", &job, Some(&format!("bytes={start}-{}", start + slice.len() - 1))).await.expect(206);
+        assert_eq!(part.headers["x-cas-sha256-tree-hash"], TreeHash::of(slice).to_string(), "slice {index}");
+        assert!(part.body == slice);
+    }
+}
+
+#[tokio::test]
+async fn rule_15_hashes_are_compared_without_regard_to_case() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    let hash = TreeHash::of(b"hello").to_string().to_uppercase();
+    let call = Call::new("POST", "/-/vaults/photos/archives")
+        .header("x-cas-content-sha256", &hash)
+        .header("x-cas-sha256-tree-hash", &hash)
+        .body("hello");
+    let answer = wire.send(call).await.expect(201);
+    assert_eq!(answer.headers["x-cas-sha256-tree-hash"], hash.to_lowercase());
+}
+
+#[tokio::test]
+async fn old_spellings_of_two_paths_are_taken() {
+    let emulator = with_vault().await;
+    let mut wire = connect(&emulator);
+    wire.get("/-/vaults/photos/multipart-uploads/").await.expect(200);
+    let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
+    wire.get(format!("/-/vaults/photos/jobs/{job}/Output")).await.expect(200);
+    for other in ["/-/vaults/", "/-/vaults/photos/", "/-/vaults/photos/jobs/"] {
+        assert_eq!(wire.get(other).await.error(), "404 ResourceNotFoundException", "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_strict_emulator_puts_up_with_nothing() {
+    let emulator = Emulator::builder().without_port().strict().start().await.unwrap();
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    wire.upload("photos", b"hello").await;
+    let bare = Call::new("GET", "/-/vaults").sign_with(|signing| signing.headers = HeaderPolicy::None);
+    let upper = TreeHash::of(b"hello").to_string().to_uppercase();
+    for (number, call) in [
+        (1, Call::new("GET", "/-/vaults").header("Host", "other").header("Host", HOST)),
+        (3, Call::new("GET", format!("http://{HOST}/-/vaults"))),
+        (4, bare),
+        (5, Call::new("GET", "/-/vaults").header("Date", "2017-08-29T08:29:41Z")),
+        (6, Call::new("GET", "/-/vaults?marker")),
+        (6, Call::new("GET", "/-/vaults/photos/jobs?completed=True")),
+        (
+            15,
+            Call::new("POST", "/-/vaults/photos/archives")
+                .header("x-cas-content-sha256", &upper)
+                .header("x-cas-sha256-tree-hash", &upper)
+                .body("hello"),
+        ),
+        (16, Call::new("GET", "/-/vaults/photos/jobs?statuscode=InProgress").sign_with(|signing| {
+            signing.dialect.reading = cas_sign::ParameterReading::C;
+        })),
+        (17, Call::new("GET", "/-/vaults/photos/multipart-uploads/")),
+        (20, Call::new("PUT", "/-/vaults/photos/access-policy").body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#)),
+        (
+            21,
+            Call::new("PUT", "/-/vaults/photos/notification-configuration")
+                .body(r#"{"CallBackUrl":"http://e.com/","Event":"InventoryRetrievalCompleted"}"#),
+        ),
+        (
+            23,
+            Call::new("POST", "/-/vaults/photos/jobs")
+                .body(r#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":5}}"#),
+        ),
+    ] {
+        let answer = wire.send(call).await;
+        assert_eq!(answer.error(), "400 InvalidParameterValueException", "{number}");
+        assert!(answer.message().starts_with(&format!("tolerance {number} is off: ")), "{}", answer.message());
+    }
+}
