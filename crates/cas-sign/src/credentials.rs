@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Field, check};
+use crate::error::{Field, check, keeps_the_line};
 use crate::{Algorithm, SignError, SigningKey, TimeRange};
 
 /// What it takes to sign in somebody's name. Clones share one copy of the secrets, which is wiped from memory with the last of them.
@@ -159,7 +159,7 @@ impl SecretKey {
     /// [`SignError::Empty`] or [`SignError::ForbiddenByte`].
     pub fn new(text: impl Into<String>) -> Result<Self, SignError> {
         let text = Zeroizing::new(text.into());
-        check(text.as_bytes(), |byte| !matches!(byte, b'\r' | b'\n' | 0), || Field::SecretKey)?;
+        check(text.as_bytes(), keeps_the_line, || Field::SecretKey)?;
         Ok(Self(Arc::new(text)))
     }
 

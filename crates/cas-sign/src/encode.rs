@@ -52,16 +52,12 @@ pub(crate) fn push_lower(out: &mut Vec<u8>, text: &[u8]) {
     out[from..].make_ascii_lowercase();
 }
 
-/// Copies runs of plain bytes at once: nearly all of a header value is such a run.
 fn push_keeping_case(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let run = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
-        out.extend_from_slice(&rest[..run]);
-        rest = &rest[run..];
-        if let Some((byte, tail)) = rest.split_first() {
+    for byte in bytes {
+        if is_plain(*byte) {
+            out.push(*byte);
+        } else {
             push_escape(out, *byte, UPPER_HEX);
-            rest = tail;
         }
     }
 }
@@ -94,25 +90,18 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
+/// Whether no byte needs an escape. Looks at all of them in any case, which lets the compiler look at many at once.
+pub(crate) fn all_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is_plain(*byte))
+}
+
+/// The bytes that need no escape: `A-Z a-z 0-9 - . _ ~`.
 fn is_plain(byte: u8) -> bool {
-    PLAIN[usize::from(byte)]
+    byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~')
 }
 
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 const LOWER_HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// The bytes that need no escape.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 256")]
-        let value = byte as u8;
-        plain[byte] = value.is_ascii_alphanumeric() || matches!(value, b'-' | b'_' | b'.' | b'~');
-        byte += 1;
-    }
-    plain
-};
 
 #[cfg(test)]
 mod tests {

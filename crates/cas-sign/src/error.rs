@@ -170,3 +170,8 @@ pub(crate) fn check(text: &[u8], allowed: impl Fn(u8) -> bool, field: impl FnOnc
         Some(at) => Err(SignError::ForbiddenByte { field: field(), byte: text[at], at }),
     }
 }
+
+/// Whether a byte may stand in a value that goes on one line.
+pub(crate) fn keeps_the_line(byte: u8) -> bool {
+    (byte != b'\r') & (byte != b'\n') & (byte != 0)
+}

@@ -15,7 +15,8 @@ use crate::{Dialect, HeaderPolicy, ParameterReading, SignableRequest};
 ///
 /// The search signs the request again in some hundred wrong ways, alone and in pairs: another method, an encoded path, a header that was changed
 /// on the way, a space written as `+`, a time range in the wrong place. When one of them gives the very signature, the mistake is certain and
-/// [`Explanation::causes`] names it. It takes some milliseconds; it is for people, not for every request.
+/// [`Explanation::causes`] names it. It takes some tens of milliseconds, and more for requests with more headers: it is for people, not for
+/// every request.
 ///
 /// `now`, in seconds since the Unix epoch, lets it say that a time range is over.
 ///
@@ -274,8 +275,9 @@ fn find_mistake(
             return Some(vec![one.finding()]);
         }
     }
-    for (index, one) in suspects.iter().enumerate() {
-        for other in &suspects[index + 1..] {
+    let paired = &suspects[..suspects.len().min(MOST_PAIRED)];
+    for (index, one) in paired.iter().enumerate() {
+        for other in &paired[index + 1..] {
             if with(&right, &[one, other]) {
                 return Some(vec![one.finding(), other.finding()]);
             }
@@ -283,6 +285,9 @@ fn find_mistake(
     }
     None
 }
+
+/// More suspects than this are tried alone only: a request with hundreds of headers shall not keep anybody busy for minutes.
+const MOST_PAIRED: usize = 256;
 
 fn remarks(
     request: &SignableRequest<'_>,

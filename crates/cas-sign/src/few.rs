@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// A list of small values. Up to `N` of them need no memory of their own.
+/// A list. Up to `N` items need no memory of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Few<T, const N: usize> {
     inline: [T; N],
@@ -11,9 +11,9 @@ pub(crate) struct Few<T, const N: usize> {
     spilled: Vec<T>,
 }
 
-impl<T: Copy + Default, const N: usize> Few<T, N> {
+impl<T: Default, const N: usize> Few<T, N> {
     pub(crate) fn new() -> Self {
-        Self { inline: [T::default(); N], used: 0, spilled: Vec::new() }
+        Self { inline: std::array::from_fn(|_| T::default()), used: 0, spilled: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, item: T) {
@@ -22,7 +22,7 @@ impl<T: Copy + Default, const N: usize> Few<T, N> {
             self.used += 1;
         } else {
             if self.spilled.is_empty() {
-                self.spilled.extend_from_slice(&self.inline);
+                self.spilled.extend(self.inline.iter_mut().map(std::mem::take));
             }
             self.spilled.push(item);
         }
@@ -43,7 +43,7 @@ impl<T, const N: usize> DerefMut for Few<T, N> {
     }
 }
 
-impl<T: Copy + Default, const N: usize> FromIterator<T> for Few<T, N> {
+impl<T: Default, const N: usize> FromIterator<T> for Few<T, N> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut few = Self::new();
         items.into_iter().for_each(|item| few.push(item));

@@ -4,6 +4,7 @@ use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Uri;
 
+use crate::request::Header;
 use crate::{
     Credentials, Dialect, Key, Presigned, SignError, SignableRequest, Signed, Signer, SigningOptions, TimeRange,
     Verified, Verifier, VerifyError,
@@ -105,11 +106,17 @@ pub fn verify(
 impl<'a> SignableRequest<'a> {
     /// Views the head of an `http` request as the signature sees it: without `Authorization`.
     pub fn from_parts(head: &'a Parts) -> Self {
+        Self::from_parts_without(head, |_| false)
+    }
+
+    fn from_parts_without(head: &'a Parts, is_left_out: impl Fn(&HeaderName) -> bool) -> Self {
         let mut request = Self::new(head.method.as_str(), path_of(&head.uri));
-        request.push_query(head.uri.query().unwrap_or_default());
+        if let Some(query) = head.uri.query() {
+            request.push_query(query);
+        }
         for (name, value) in &head.headers {
-            if name != AUTHORIZATION {
-                request.push_header(name.as_str(), value.as_bytes());
+            if name != AUTHORIZATION && !is_left_out(name) {
+                request.headers.push(Header::checked(name.as_str(), value.as_bytes()));
             }
         }
         request
@@ -128,9 +135,10 @@ fn sign_head(
     };
     let host = missing_host(head);
 
-    let mut request = SignableRequest::from_parts(head);
+    // The token of an earlier attempt is about to be replaced.
+    let is_old_token = |name: &HeaderName| token.as_ref().is_some_and(|(token, _)| token == name);
+    let mut request = SignableRequest::from_parts_without(head, is_old_token);
     if let Some((name, value)) = &token {
-        request.remove_header(name.as_str());
         request.push_header(name.as_str(), value.as_bytes());
     }
     if let Some(host) = &host {
@@ -176,8 +184,11 @@ fn path_of(uri: &Uri) -> &str {
 
 /// What an HTTP client would add: the URI's host, with its port unless that is the scheme's own.
 fn missing_host(head: &Parts) -> Option<HeaderValue> {
+    if head.headers.contains_key(HOST) {
+        return None;
+    }
     let uri = &head.uri;
-    let host = uri.host().filter(|_| !head.headers.contains_key(HOST))?;
+    let host = uri.host()?;
     let default =
         matches!((uri.scheme_str(), uri.port_u16()), (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)));
     match uri.port_u16() {

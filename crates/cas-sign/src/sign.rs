@@ -219,19 +219,27 @@ fn sign_with(
     format_string.write_to(&mut out);
     let string_to_sign = out.len();
     let digest = algorithm.digest(&out);
-    write_string_to_sign(&mut out, algorithm, sign_time, &digest);
+    let sign_time_text = write_string_to_sign(&mut out, algorithm, sign_time, &digest);
     let authorization = out.len();
     let signature = key.sign(&out[string_to_sign..]);
 
-    push(&mut out, &["q-sign-algorithm=", algorithm.name(), "&q-ak=", secret_id.as_str(), "&q-sign-time="]);
-    sign_time.write_to(&mut out);
-    push(&mut out, &["&q-key-time="]);
-    key.key_time().write_to(&mut out);
-    push(&mut out, &["&q-header-list="]);
+    out.extend_from_slice(b"q-sign-algorithm=");
+    out.extend_from_slice(algorithm.name().as_bytes());
+    out.extend_from_slice(b"&q-ak=");
+    out.extend_from_slice(secret_id.as_str().as_bytes());
+    out.extend_from_slice(b"&q-sign-time=");
+    out.extend_from_within(sign_time_text.clone());
+    out.extend_from_slice(b"&q-key-time=");
+    if key.key_time() == sign_time {
+        out.extend_from_within(sign_time_text);
+    } else {
+        key.key_time().write_to(&mut out);
+    }
+    out.extend_from_slice(b"&q-header-list=");
     let header_list = written(&mut out, |out| format_string.write_header_list(out));
-    push(&mut out, &["&q-url-param-list="]);
+    out.extend_from_slice(b"&q-url-param-list=");
     let parameter_list = written(&mut out, |out| format_string.write_parameter_list(out));
-    push(&mut out, &["&q-signature="]);
+    out.extend_from_slice(b"&q-signature=");
     signature.write_to(&mut out);
 
     let text = String::from_utf8(out).expect("the path is UTF-8 and the rest is ASCII");
@@ -247,12 +255,6 @@ fn sign_with(
         key,
         signature,
     })
-}
-
-fn push(out: &mut Vec<u8>, texts: &[&str]) {
-    for text in texts {
-        out.extend_from_slice(text.as_bytes());
-    }
 }
 
 fn written(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {

@@ -1,6 +1,7 @@
 //! The cryptographic steps and nothing else: `Algorithm`, `SigningKey` (step 1), the string to sign (step 3) and `Signature` (step 4).
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ impl SigningKey {
         key_time.write_to(&mut message);
         let tag = hmac::sign(&hmac::Key::new(algorithm.hmac(), secret_key), &message);
         let mut hex = Zeroizing::new([0; MAX_HEX]);
-        write_hex(tag.as_ref(), &mut hex[..]);
+        write_hex(tag.as_ref(), &mut hex);
         Self::prepare(algorithm, hex, key_time)
     }
 
@@ -199,7 +200,7 @@ impl Signature {
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut hex = [0; MAX_HEX];
-        f.write_str(write_hex(self.as_bytes(), &mut hex))
+        f.write_str(std::str::from_utf8(write_hex(self.as_bytes(), &mut hex)).expect("hex digits are ASCII"))
     }
 }
 
@@ -209,32 +210,39 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Appends the string to sign of a format string: the algorithm, the sign time and the format string's digest, a line each.
+/// Appends the string to sign of a format string: the algorithm, the sign time and the format string's digest, a line each. Tells where the sign time
+/// stands.
 pub(crate) fn write_string_to_sign(
     out: &mut Vec<u8>,
     algorithm: Algorithm,
     sign_time: TimeRange,
     digest: &digest::Digest,
-) {
+) -> Range<usize> {
     out.extend_from_slice(algorithm.name().as_bytes());
     out.push(b'\n');
+    let start = out.len();
     sign_time.write_to(out);
+    let end = out.len();
     out.push(b'\n');
     push_hex(out, digest.as_ref());
     out.push(b'\n');
+    start..end
 }
 
 fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut hex = [0; MAX_HEX];
-    out.extend_from_slice(write_hex(bytes, &mut hex).as_bytes());
+    out.extend_from_slice(write_hex(bytes, &mut hex));
 }
 
-/// Writes the lower-case hex digits of at most 32 bytes into `hex`.
-fn write_hex<'h>(bytes: &[u8], hex: &'h mut [u8]) -> &'h str {
-    let digits = &mut hex[..2 * bytes.len()];
-    hex::encode_to_slice(bytes, digits).expect("two digits for each byte, as the line above cuts it");
-    std::str::from_utf8(digits).expect("hex digits are ASCII")
+/// Writes the lower-case hex digits of at most 32 bytes into `hex`, and gives back as much of it as they need.
+fn write_hex<'h>(bytes: &[u8], hex: &'h mut [u8; MAX_HEX]) -> &'h [u8] {
+    for (byte, digits) in bytes.iter().zip(hex.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+    &hex[..2 * bytes.len()]
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The longest text a key or signature has: sha256's.
 const MAX_HEX: usize = 64;

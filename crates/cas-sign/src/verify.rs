@@ -6,7 +6,8 @@ use std::fmt;
 use crate::authorization::{Authorization, AuthorizationError};
 use crate::credentials::{Key, SecretKey};
 use crate::dialect::EmptyValues;
-use crate::format_string::{FormatString, Headers};
+use crate::format_string::FormatString;
+use crate::request::Header;
 use crate::signature::write_string_to_sign;
 use crate::{Algorithm, Dialect, ParameterReading, SignableRequest, SigningKey, TimeRange};
 
@@ -343,17 +344,14 @@ pub(crate) fn rebuild(
     dialect: &Dialect,
     host: &Host<'_>,
 ) -> Option<Vec<u8>> {
-    let listed = |name: &str| authorization.header_list.contains_header(name);
-    let is_host = |name: &str| name.eq_ignore_ascii_case("host");
-    let mut headers: Headers<'_> = request
-        .headers()
-        .filter(|(name, _)| listed(name) && (!is_host(name) || matches!(host, Host::AsReceived)))
-        .collect();
+    let mut headers = request.headers.to_vec();
     if let Host::Only(value) = host {
-        headers.push(("host", value));
+        headers.retain(|header| header.name != "host");
+        headers.push(Header::new("host", value));
     }
-    let lists = |name: &[u8]| authorization.parameter_list.contains_parameter(name);
-    let format_string = FormatString::select(request, dialect, headers, lists).ok()?;
+    let lists_header = |name: &str| authorization.header_list.contains_header(name);
+    let lists_parameter = |name: &[u8]| authorization.parameter_list.contains_parameter(name);
+    let format_string = FormatString::select(request, dialect, &headers, lists_header, lists_parameter).ok()?;
     let mut text = Vec::new();
     format_string.write_to(&mut text);
     Some(text)

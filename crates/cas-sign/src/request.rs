@@ -1,0 +1,206 @@
+//! `SignableRequest`: a request as the signature sees it, borrowed from whatever the caller has.
+
+use std::borrow::Cow;
+
+use crate::SignError;
+use crate::encode::{all_plain, decode};
+use crate::error::{Field, check, keeps_the_line};
+use crate::few::Few;
+
+/// A request as the signature sees it: method, path, parameters and headers. The body is not signed, except through headers that hash it.
+///
+/// | Part | How it is given |
+/// |---|---|
+/// | method | in any case |
+/// | path | as it is sent, from the first slash, without the query |
+/// | parameters | decoded, with or without a value; or a whole query string as it is sent |
+/// | headers | names in any case, values as raw bytes |
+///
+/// What is repeated is signed in the order given, with its name listed once. What cannot be signed is refused when it comes to signing.
+///
+/// ```
+/// use cas_sign::SignableRequest;
+///
+/// let request = SignableRequest::new("GET", "/-/vaults/photos/jobs")
+///     .with_query("limit=10&marker=a%20b")
+///     .with_parameter("statuscode", "InProgress")
+///     .with_header("Host", "cas.ap-chengdu.myqcloud.com");
+/// assert_eq!(request.parameters().count(), 3);
+/// assert_eq!(request.headers().next(), Some(("host", &b"cas.ap-chengdu.myqcloud.com"[..])));
+/// ```
+#[derive(Clone, Debug)]
+pub struct SignableRequest<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) parameters: Vec<Parameter<'a>>,
+    pub(crate) headers: Few<Header<'a>, USUAL_HEADERS>,
+}
+
+/// A decoded parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter<'a> {
+    pub(crate) name: Cow<'a, [u8]>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
+}
+
+/// A header that was looked at once, byte by byte, when it was added.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Header<'a> {
+    /// In lower case.
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) value: &'a [u8],
+    /// Whether the name is one that a header may have.
+    valid_name: bool,
+    /// Whether the value is signed as it stands: nothing to trim, nothing to escape.
+    pub(crate) plain: bool,
+}
+
+impl<'a> SignableRequest<'a> {
+    /// A request without parameters and headers.
+    pub fn new(method: &'a str, path: &'a str) -> Self {
+        Self { method, path, parameters: Vec::new(), headers: Few::new() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.push_header(name, value.as_ref());
+        self
+    }
+
+    /// Adds a parameter with a value, both decoded.
+    #[must_use]
+    pub fn with_parameter(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.push_parameter(name.as_bytes(), Some(value.as_ref()));
+        self
+    }
+
+    /// Adds a parameter that has not even an equals sign.
+    #[must_use]
+    pub fn with_bare_parameter(mut self, name: &'a str) -> Self {
+        self.push_parameter(name.as_bytes(), None);
+        self
+    }
+
+    /// Adds the parameters of a query string as it is sent: without the question mark, escapes not yet decoded.
+    ///
+    /// A `+` is a plus sign, not a space. Nothing between two `&` is no parameter.
+    #[must_use]
+    pub fn with_query(mut self, query: &'a str) -> Self {
+        self.push_query(query);
+        self
+    }
+
+    /// Adds a header to a request that is being built in a loop. Names in lower case need no memory of their own.
+    pub fn push_header(&mut self, name: &'a str, value: &'a [u8]) {
+        self.headers.push(Header::new(name, value));
+    }
+
+    /// Adds a parameter, decoded, to a request that is being built in a loop.
+    pub fn push_parameter(&mut self, name: &'a [u8], value: Option<&'a [u8]>) {
+        self.parameters.push(Parameter { name: Cow::Borrowed(name), value: value.map(Cow::Borrowed) });
+    }
+
+    /// Adds the parameters of a query string, as [`with_query`](Self::with_query) does.
+    pub fn push_query(&mut self, query: &'a str) {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = match pair.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (pair, None),
+            };
+            let value = value.map(|value| decode(value.as_bytes()));
+            self.parameters.push(Parameter { name: decode(name.as_bytes()), value });
+        }
+    }
+
+    /// The method, as given.
+    pub fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The path, as given.
+    pub fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The headers in the order given, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
+        self.headers.iter().map(|header| (&*header.name, header.value))
+    }
+
+    /// The values of one header, its name in lower case.
+    pub fn header<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + 'n {
+        self.headers.iter().filter(move |header| header.name == name).map(|header| header.value)
+    }
+
+    /// The parameters in the order given, decoded.
+    pub fn parameters(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.parameters.iter().map(|parameter| (&*parameter.name, parameter.value.as_deref()))
+    }
+
+    /// Refuses what could not be sent.
+    pub(crate) fn check(&self) -> Result<(), SignError> {
+        check(self.method.as_bytes(), |byte| kind(byte) != NO_TOKEN, || Field::Method)?;
+        // All that is forbidden in a path is among these, and a usual path has none of them.
+        if self.path.bytes().fold(false, |found, byte| found | (byte <= b'#') | (byte == b'?')) {
+            check(self.path.as_bytes(), |byte| keeps_the_line(byte) && byte != b'?' && byte != b'#', || Field::Path)?;
+        }
+        match self.path.as_bytes().first() {
+            None => return Err(SignError::Empty { field: Field::Path }),
+            Some(b'/') => {}
+            Some(_) => return Err(SignError::RelativePath),
+        }
+        self.headers.iter().try_for_each(Header::check)
+    }
+}
+
+impl<'a> Header<'a> {
+    pub(crate) fn new(name: &'a str, value: &'a [u8]) -> Self {
+        let kinds = name.bytes().fold(0, |kinds, byte| kinds | kind(byte));
+        let valid_name = kinds & NO_TOKEN == 0 && !name.is_empty();
+        let name = if kinds & UPPER == 0 { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+        Self { name, value, valid_name, plain: all_plain(value) }
+    }
+
+    /// A header that an HTTP library has checked: the name is valid and in lower case.
+    #[cfg(feature = "http")]
+    pub(crate) fn checked(name: &'a str, value: &'a [u8]) -> Self {
+        Self { name: Cow::Borrowed(name), value, valid_name: true, plain: all_plain(value) }
+    }
+
+    fn check(&self) -> Result<(), SignError> {
+        if !self.valid_name {
+            check(self.name.as_bytes(), |byte| kind(byte) != NO_TOKEN, || Field::HeaderName)?;
+        }
+        if !self.plain {
+            check(self.value, keeps_the_line, || Field::Header(self.name.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// As many headers as a request usually has; more of them are kept elsewhere.
+pub(crate) const USUAL_HEADERS: usize = 8;
+
+/// What sort of byte this is in a method or in the name of a header (RFC 9110, 5.6.2): 0 for most.
+fn kind(byte: u8) -> u8 {
+    KINDS[usize::from(byte)]
+}
+
+const UPPER: u8 = 1;
+const NO_TOKEN: u8 = 2;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [NO_TOKEN; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' | b'0'..=b'9' => 0,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => 0,
+            _ => NO_TOKEN,
+        };
+        byte += 1;
+    }
+    kinds
+};
