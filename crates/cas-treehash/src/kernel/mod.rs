@@ -202,3 +202,77 @@ impl fmt::Debug for Kernel {
         write!(f, "Kernel({})", self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks without a pattern.
+    fn blocks(seed: usize, count: usize) -> Vec<Block> {
+        let mut state = seed as u64 | 1;
+        let mut byte = || {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            state.wrapping_mul(2_685_821_657_736_338_717).to_be_bytes()[0]
+        };
+        (0..count).map(|_| std::array::from_fn(|_| byte())).collect()
+    }
+
+    /// Compares a kernel with the portable one in one shape: `S` streams, `D` states each.
+    fn compare<const S: usize, const D: usize>(kernel: Kernel, count: usize) {
+        let streams: [Vec<Block>; S] = std::array::from_fn(|s| blocks(7 * (count + s + 1), count));
+        // States differ from stream to stream and within a stream, so that none can stand in for another.
+        let mut expected = [[INITIAL; D]; S];
+        for (i, state) in expected.as_flattened_mut().iter_mut().enumerate() {
+            state.rotate_left(i);
+        }
+        let mut found = expected;
+        portable::compress(&mut expected, streams.each_ref().map(Vec::as_slice));
+        kernel.compress(&mut found, streams.each_ref().map(Vec::as_slice));
+        assert_eq!(found, expected, "{kernel:?}, {S} streams, {D} states, {count} blocks");
+    }
+
+    #[test]
+    fn every_kernel_agrees_with_the_portable_one_in_every_shape() {
+        for kernel in Kernel::all() {
+            for count in [0, 1, 2, 3, 17] {
+                compare::<1, 1>(kernel, count);
+                compare::<1, 2>(kernel, count);
+                compare::<2, 1>(kernel, count);
+                compare::<2, 2>(kernel, count);
+                compare::<3, 1>(kernel, count);
+                compare::<4, 1>(kernel, count);
+            }
+        }
+    }
+
+    #[test]
+    fn the_portable_block_function_is_sha_256() {
+        // The examples of FIPS 180-4 for one block and for two, padded by hand.
+        let pad = |message: &[u8]| {
+            let mut bytes = message.to_vec();
+            bytes.push(0x80);
+            bytes.resize((bytes.len() + 8).next_multiple_of(64) - 8, 0);
+            bytes.extend((message.len() as u64 * 8).to_be_bytes());
+            bytes
+        };
+        let hash = |message: &[u8]| {
+            let mut states = [[INITIAL]];
+            portable::compress(&mut states, [pad(message).as_chunks().0]);
+            states[0][0].map(|word| format!("{word:08x}")).concat()
+        };
+        assert_eq!(hash(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let two = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+        assert_eq!(hash(two), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    }
+
+    #[test]
+    fn names_tell_kernels_apart() {
+        let all = Kernel::all();
+        for (i, kernel) in all.iter().enumerate() {
+            assert_eq!(all.iter().position(|other| other.name() == kernel.name()), Some(i));
+            assert_eq!(format!("{kernel:?}"), format!("Kernel({})", kernel.name()));
+        }
+    }
+}

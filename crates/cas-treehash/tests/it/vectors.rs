@@ -3,23 +3,11 @@
 use cas_treehash::{Leaves, LeavesHasher, PayloadHasher, TreeHash, TreeHasher, is_tree_aligned};
 use serde_json::Value;
 
+use crate::oracle::Dice;
+
 /// The bytes that `pattern.json` calls P(n).
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (31 * (i % 256) + 7 * (i >> 20)).to_le_bytes()[0]).collect()
-}
-
-/// The bytes of the generator that `xorshift.json` describes.
-fn xorshift(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        bytes.extend(state.wrapping_mul(2_685_821_657_736_338_717).to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 fn text(value: &Value) -> String {
@@ -84,7 +72,8 @@ fn ranges_of_the_pattern_have_their_tree_hash_from_bytes_and_from_leaves() {
 fn generated_vectors_hold() {
     let file: Value = serde_json::from_str(include_str!("../data/xorshift.json")).unwrap();
     for vector in file["vectors"].as_array().unwrap() {
-        let bytes = xorshift(number(&vector["seed"]) as u64, number(&vector["length"]));
+        // The generator is the one that the file describes.
+        let bytes = Dice::new(number(&vector["seed"]) as u64).bytes(number(&vector["length"]));
         check(&bytes, &text(&vector["sha256"]), &text(&vector["tree_hash"]));
     }
 }
