@@ -33,7 +33,8 @@ impl Blocking {
     /// When the operating system gives no threads.
     pub fn new() -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("cas-blocking").enable_all().build();
-        let runtime = runtime.map_err(|error| Error::config("the runtime for blocking calls did not start").with_source(error))?;
+        let runtime = runtime
+            .map_err(|error| Error::config("the runtime for blocking calls did not start").with_source(error))?;
         Ok(Blocking { runtime: Some(runtime) })
     }
 
@@ -49,7 +50,10 @@ impl Blocking {
 
     fn run<T, E: From<Error>>(&self, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         if Handle::try_current().is_ok() {
-            return Err(Error::config("a blocking call was made from async code, which it would hold up: await it instead").into());
+            return Err(Error::config(
+                "a blocking call was made from async code, which it would hold up: await it instead",
+            )
+            .into());
         }
         self.runtime.as_ref().expect("the runtime is there until this is dropped").block_on(future)
     }

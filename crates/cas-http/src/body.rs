@@ -314,14 +314,14 @@ pub(crate) struct SendBody {
     sending: Arc<Sending>,
 }
 
-/// How far a body is on its way, and a way to stop it.
+/// How far a body is on its way, and a way to hold it up.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
     taken: AtomicU64,
     finished: AtomicBool,
-    stopped: AtomicBool,
     changed: Notify,
     failure: Mutex<Option<io::Error>>,
+    held: AtomicBool,
 }
 
 impl SendBody {
@@ -353,10 +353,9 @@ impl Sending {
         }
     }
 
-    /// Ends the body with an error the next time the connection asks for a frame, which ends the connection. For an answer that came
-    /// before the body was through.
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+    /// Gives no more of it, as an answer came first. The connection is of no use afterwards; whoever reads the answer must cut it.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::Release);
     }
 
     /// Why the body's own source failed, if it did.
@@ -387,8 +386,8 @@ impl http_body::Body for SendBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.sending.stopped.load(Ordering::Acquire) {
-            return Poll::Ready(Some(Err(io::Error::other("an answer came before the body was sent"))));
+        if self.sending.held.load(Ordering::Acquire) {
+            return Poll::Pending;
         }
         let frame = ready!(Pin::new(&mut self.frames).poll_next(cx));
         self.sending.note(&frame, self.frames.left);

@@ -153,6 +153,7 @@ struct Run {
 }
 
 /// How a try ended.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and the large variant is the usual one")]
 enum Ended {
     /// With an answer, whose body is in memory if it is no success, and the service's code in it.
     Answer(Response<ResponseBody>, Option<Box<str>>),
@@ -215,7 +216,7 @@ impl Shared {
         add(&self.counts.calls, 1);
         loop {
             let ended = self.attempt(&mut run).await?;
-            if run.may_repeat() && self.learn(&mut run, &ended) {
+            if self.learn(&mut run, &ended) && run.may_repeat() {
                 continue;
             }
             let verdict = judge(run.info.repeat, ended.as_ending(), run.reached);
@@ -271,7 +272,7 @@ impl Shared {
         add(&self.counts.requests, 1);
         tracing::trace!(method = %head.method, headers = %ShownHeaders(&head.headers), "request");
         let ended = match self.exchange.send(head, body, deadline, &self.counts).await {
-            Ok(answer) => look_into_errors(answer).await,
+            Ok(answer) => look_into_errors(answer, self.exchange.timeouts.head).await,
             Err(failure) => Ended::Failure(failure),
         };
         let span = tracing::Span::current();
@@ -486,14 +487,15 @@ impl Failure {
     }
 }
 
-/// Reads the body of an answer that is no success and puts it back, cut at 64 KiB, so that it can be judged by its code.
-async fn look_into_errors(answer: Response<ResponseBody>) -> Ended {
+/// Reads the body of an answer that is no success and puts it back, cut at 64 KiB or when the time is up, so that it can be judged by its
+/// code.
+async fn look_into_errors(answer: Response<ResponseBody>, time: Duration) -> Ended {
     const MOST: usize = 64 * 1024;
     if answer.status().is_success() {
         return Ended::Answer(answer, None);
     }
     let (head, body) = answer.into_parts();
-    let body: Bytes = body.into_start(MOST).await;
+    let body: Bytes = body.into_start(MOST, time).await;
     let error = ServiceError::read(head.status, &head.headers, &body);
     Ended::Answer(Response::from_parts(head, body.into()), error.code)
 }

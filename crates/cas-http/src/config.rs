@@ -271,7 +271,8 @@ fn build_pool(connector: Connector, options: PoolOptions) -> Pool<Connector, Sen
         // Repeats are ours: they need a new signature and are counted.
         .retry_canceled_requests(false)
         .http1_max_headers(64)
-        .http1_max_buf_size(256 * 1024)
+        // Bounds an endless head; what is longer than 64 KiB and fits in is refused afterwards.
+        .http1_max_buf_size(128 * 1024)
         .build(connector)
 }
 

@@ -5,9 +5,11 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -39,8 +41,10 @@ struct Parts {
 #[derive(Clone)]
 pub(crate) enum Dial {
     Tcp(HttpConnector),
-    Custom(Arc<dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> + Send + Sync>),
+    Custom(Arc<MakeStream>),
 }
+
+type MakeStream = dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> + Send + Sync;
 
 impl Dial {
     /// TCP without delay: a request's last bytes go out at once.
@@ -243,6 +247,7 @@ impl std::error::Error for ConnectFailure {
 /// A connection as the pool holds it.
 pub(crate) struct Transport {
     io: Pin<Box<dyn Io>>,
+    line: Line,
     proxied: bool,
 }
 
@@ -250,18 +255,48 @@ trait Io: Read + Write + Send {}
 impl<T: Read + Write + Send> Io for T {}
 
 impl Transport {
-    pub(crate) fn new(io: impl Read + Write + Send + 'static) -> Self {
-        Transport { io: Box::pin(io), proxied: false }
+    /// A connection, or another layer over one, which this line ends.
+    pub(crate) fn new(io: impl Read + Write + Send + 'static, line: Line) -> Self {
+        Transport { io: Box::pin(io), line, proxied: false }
     }
 
     fn proxied(self) -> Self {
         Transport { proxied: true, ..self }
     }
+
+    /// What ends this connection and whatever is layered over it.
+    #[cfg(feature = "rustls-ring")]
+    pub(crate) fn line(&self) -> Line {
+        self.line.clone()
+    }
 }
 
 impl Connection for Transport {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.proxied)
+        Connected::new().proxy(self.proxied).extra(self.line.clone())
+    }
+}
+
+/// Ends a connection from outside. Each answer carries that of its connection as an extension.
+#[derive(Clone, Default)]
+pub(crate) struct Line(Arc<LineState>);
+
+#[derive(Default)]
+struct LineState {
+    cut: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Line {
+    /// Lets the next read or write fail, and one that waits now.
+    pub(crate) fn cut(&self) {
+        self.0.cut.store(true, Ordering::Release);
+        self.0.waiting.wake();
+    }
+
+    fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.0.waiting.register(cx.waker());
+        if self.0.cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 
@@ -301,15 +336,19 @@ impl Write for Transport {
 ///
 /// Only writing can be watched here. On the reading side silence is normal, between requests and while the service thinks; who waits for
 /// an answer watches that.
+///
+/// Here is also where a connection is cut.
 struct Guarded<IO> {
     io: IO,
+    line: Line,
     silence: Silence,
     limit: Duration,
     _open: OpenConnection,
 }
 
 fn guard(io: impl Read + Write + Send + Unpin + 'static, limit: Duration, open: OpenConnection) -> Transport {
-    Transport::new(Guarded { io, silence: Silence::new(limit), limit, _open: open })
+    let line = Line::default();
+    Transport::new(Guarded { io, line: line.clone(), silence: Silence::new(limit), limit, _open: open }, line)
 }
 
 /// The time limit for silence while writing passed. Travels inside an I/O error.
@@ -342,6 +381,7 @@ impl<IO: Unpin> Guarded<IO> {
 
 impl<IO: Read + Unpin> Read for Guarded<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        self.line.check(cx)?;
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::body::{Body, SendBody, Sending};
-use crate::connect::{ConnectFailure, Connector, WriteStalled};
+use crate::connect::{ConnectFailure, Connector, Line, WriteStalled};
 use crate::error::{BoxError, ErrorKind, TimeLimit};
 use crate::observe::{Counts, add};
 use crate::response_body::{BodyLength, ResponseBody};
@@ -46,7 +46,7 @@ impl Exchange {
         let tail = tail_time(body.len());
         let (body, sending) = SendBody::new(body);
         let mut request = Request::from_parts(head, body);
-        let mut connection = capture_connection(&mut request);
+        let connection = capture_connection(&mut request);
         let answer = self.pool.request(request);
 
         let sent = async {
@@ -67,12 +67,7 @@ impl Exchange {
             () = until(deadline) => Err(out_of_time(&sending, &connection)),
         };
         add(&counts.body_bytes_sent, sending.taken());
-        let answer = self.accept(outcome?, &sending, deadline);
-        if answer.is_err() || !sending.is_finished() {
-            give_up_connection(&mut connection);
-            sending.stop();
-        }
-        answer
+        self.accept(outcome?, &sending, deadline)
     }
 
     /// Takes an answer whose head can be trusted.
@@ -82,16 +77,30 @@ impl Exchange {
         sending: &Sending,
         deadline: Option<Instant>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let refused = |what: String| {
-            let sent = if sending.is_finished() { Sent::Whole } else { Sent::Part };
-            Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false }
+        let all_sent = sending.is_finished();
+        let line = answer.extensions().get::<Line>().cloned();
+        let early_success = answer.status().is_success() && !all_sent;
+        let checked = match check_head(answer.status(), answer.headers()) {
+            Ok(_) if early_success => Err("success was answered before the request was sent".to_owned()),
+            checked => checked,
         };
-        let length = check_head(answer.status(), answer.headers()).map_err(refused)?;
-        if answer.status().is_success() && !sending.is_finished() {
-            return Err(refused("success was answered before the request was sent".to_owned()));
-        }
+        let length = checked.map_err(|what| {
+            // Whatever else comes on this connection is not to be trusted either.
+            if let Some(line) = &line {
+                line.cut();
+            }
+            let sent = if all_sent { Sent::Whole } else { Sent::Part };
+            Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false }
+        })?;
         let silence = Silence::new(self.timeouts.read);
-        Ok(answer.map(|incoming| ResponseBody::arriving(incoming, length, silence, deadline)))
+        let mut answer = answer.map(|incoming| ResponseBody::arriving(incoming, length, silence, deadline));
+        if let Some(line) = line
+            && !all_sent
+        {
+            sending.hold();
+            answer.body_mut().cut_afterwards(line);
+        }
+        Ok(answer)
     }
 }
 
@@ -104,13 +113,6 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Lets no other request use the connection of this one.
-fn give_up_connection(connection: &mut CaptureConnection) {
-    if let Some(connected) = connection.connection_metadata().as_ref() {
-        connected.poison();
     }
 }
 
@@ -167,10 +169,17 @@ fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 
     None
 }
 
+/// More than any head of the service has.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// Checks what hyper lets pass and we do not, and finds out how the body ends.
 fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<BodyLength, String> {
     if !(200..600).contains(&status.as_u16()) {
         return Err(format!("expected a final status, found {}", status.as_u16()));
+    }
+    let head_len: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if head_len > MAX_HEAD {
+        return Err(format!("the answer's head has {head_len} bytes, more than {MAX_HEAD}"));
     }
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();

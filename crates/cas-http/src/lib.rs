@@ -26,7 +26,8 @@ pub use cas_treehash::{ContentSha256, TreeHash};
 
 #[cfg(feature = "client")]
 pub mod credentials;
-#[cfg(feature = "test-util")]
+#[cfg(feature = "client")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
 #[cfg(feature = "blocking")]

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::connect::Line;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::timeout::Silence;
 
@@ -23,6 +25,8 @@ pub struct ResponseBody {
     received: u64,
     ended: bool,
     watch: Option<Watch>,
+    /// A connection that is of no use when this answer is read.
+    line: Option<CutLine>,
 }
 
 /// How the end of a body is known.
@@ -47,6 +51,15 @@ struct Watch {
     deadline: Option<Pin<Box<Sleep>>>,
     started: Instant,
     facts: Facts,
+}
+
+/// Cuts a connection when it is dropped.
+struct CutLine(Line);
+
+impl Drop for CutLine {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
 }
 
 impl ResponseBody {
@@ -74,6 +87,7 @@ impl ResponseBody {
             received: 0,
             ended: false,
             watch: None,
+            line: None,
         }
     }
 
@@ -84,13 +98,19 @@ impl ResponseBody {
         }
     }
 
-    /// As much of the beginning as comes, `limit` bytes at most: for the body of an error, of which a part is better than none.
-    pub(crate) async fn into_start(mut self, limit: usize) -> Bytes {
+    /// Cuts the connection when this answer is read or dropped.
+    pub(crate) fn cut_afterwards(&mut self, line: Line) {
+        self.line = Some(CutLine(line));
+    }
+
+    /// As much of the beginning as comes in time, `limit` bytes at most: for the body of an error, of which a part is better than none.
+    pub(crate) async fn into_start(mut self, limit: usize, time: Duration) -> Bytes {
+        let until = Instant::now() + time;
         let mut start = BytesMut::new();
         while start.len() < limit {
-            match self.chunk().await {
-                Ok(Some(chunk)) => start.extend_from_slice(&chunk[..chunk.len().min(limit - start.len())]),
-                Ok(None) | Err(_) => break,
+            match tokio::time::timeout_at(until, self.chunk()).await {
+                Ok(Ok(Some(chunk))) => start.extend_from_slice(&chunk[..chunk.len().min(limit - start.len())]),
+                Ok(Ok(None) | Err(_)) | Err(_) => break,
             }
         }
         start.freeze()
@@ -202,6 +222,7 @@ impl ResponseBody {
     /// Ends the body, well or with this error.
     fn end(&mut self, error: Option<Error>) -> Poll<Option<Result<Bytes, Error>>> {
         self.ended = true;
+        self.line = None;
         let error = error.or_else(|| match self.length {
             BodyLength::Known(length) if length != self.received => {
                 Some(self.error(ErrorKind::Disconnected, format!("the answer's body ended after {}", self.progress())))

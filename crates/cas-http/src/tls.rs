@@ -114,13 +114,14 @@ mod with_rustls {
         /// Speaks TLS over a connection to the host of this URI.
         pub(crate) async fn handshake(&self, stream: Transport, uri: Uri) -> Result<Transport, ConnectFailure> {
             let config = self.config.get_or_try_init(|| async { self.load() }).await?;
+            let line = stream.line();
             let mut connector = HttpsConnector::from((OneStream::new(stream), Arc::clone(config)));
             let encrypted = connector.call(uri).await.map_err(|error| {
                 // A certificate that is refused will be refused again; a connection that broke may hold next time.
                 let lasting = rustls_error(&*error).is_some();
                 ConnectFailure::new(ErrorKind::Tls, "the TLS handshake failed", error).lasting(lasting)
             })?;
-            Ok(Transport::new(encrypted))
+            Ok(Transport::new(encrypted, line))
         }
 
         fn load(&self) -> Result<Arc<ClientConfig>, ConnectFailure> {

@@ -143,7 +143,7 @@ pub(super) fn parse_end(text: &str) -> Option<u64> {
     Some(unix_seconds(SystemTime::from(time)))
 }
 
-#[cfg(all(test, feature = "test-util"))]
+#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,268 @@
+//! Answers that are wrong in some way. None may hang, panic, be taken for success, or leave its connection in use. The numbers are those
+//! of the list of hostile inputs in `docs/testing.md`.
+
+use cas_http::test_util::{Script, ScriptedServer};
+use cas_http::{Error, ErrorKind, RetryPolicy};
+
+use crate::support::{builder, ok, server, tcp_builder, vault};
+
+/// One call against this script, over memory and over TCP, its answer read to the end. Afterwards another call must use a new connection.
+async fn refused(script: Script) -> ErrorKind {
+    let mut kinds = Vec::new();
+    for tcp in [false, true] {
+        let server = server([script.clone(), ok("{}")]).await;
+        let builder = if tcp { tcp_builder(&server) } else { builder(&server) };
+        let client = builder.retry(RetryPolicy::never()).build().unwrap();
+        let error = whole_answer(&client).await.expect_err("the answer was taken for a good one");
+        assert_eq!(error.operation(), Some("DescribeVault"));
+        kinds.push(error.kind());
+        assert_eq!(whole_answer(&client).await.unwrap(), "{}");
+        assert_eq!(server.connections(), 2, "the connection was used again");
+    }
+    assert_eq!(kinds[0], kinds[1]);
+    kinds[0]
+}
+
+async fn whole_answer(client: &cas_http::Client) -> Result<bytes::Bytes, Error> {
+    whole_body(client.describe_vault(vault()).await?).await
+}
+
+async fn whole_body(answer: http::Response<cas_http::ResponseBody>) -> Result<bytes::Bytes, Error> {
+    answer.into_body().bytes(1 << 20).await
+}
+
+/// A head of status 200 with these lines, and what follows it, then the end of the connection.
+fn raw(lines: &str, rest: &str) -> Script {
+    Script::new().send(format!("HTTP/1.1 200 OK\r\n{lines}\r\n{rest}")).close()
+}
+
+#[tokio::test]
+async fn c1_a_body_that_is_cut() {
+    assert_eq!(refused(raw("Content-Length: 10\r\n", "123456789")).await, ErrorKind::Disconnected);
+    assert_eq!(refused(raw("Content-Length: 10\r\n", "")).await, ErrorKind::Disconnected);
+}
+
+#[tokio::test]
+async fn c2_a_body_without_a_length() {
+    assert_eq!(refused(raw("", "{}")).await, ErrorKind::Protocol);
+    assert_eq!(refused(raw("", "")).await, ErrorKind::Protocol);
+    assert_eq!(refused(Script::new().send("HTTP/1.0 200 OK\r\n\r\n{}").close()).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn c3_a_length_that_is_no_length() {
+    for length in ["-1", "x", "99999999999999999999999", "1 2", ""] {
+        assert_eq!(
+            refused(raw(&format!("Content-Length: {length}\r\n"), "{}")).await,
+            ErrorKind::Protocol,
+            "{length:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn c4_a_length_and_chunks() {
+    let rest = "2\r\n{}\r\n0\r\n\r\n";
+    assert_eq!(refused(raw("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", rest)).await, ErrorKind::Protocol);
+    assert_eq!(refused(raw("Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", rest)).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn c5_two_lengths() {
+    assert_eq!(refused(raw("Content-Length: 2\r\nContent-Length: 3\r\n", "{}")).await, ErrorKind::Protocol);
+    assert_eq!(refused(raw("Content-Length: 2\r\nContent-Length: 2\r\n", "{}")).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn c6_broken_chunks() {
+    let chunked = |rest: &str| raw("Transfer-Encoding: chunked\r\n", rest);
+    for rest in ["2\r\n{}\r\n", "2\r\n{", "", "2\r\n{}0\r\n\r\n", "zz\r\n{}\r\n0\r\n\r\n", "fffffffffffffffff\r\n{}"] {
+        let kind = refused(chunked(rest)).await;
+        assert!(matches!(kind, ErrorKind::Disconnected | ErrorKind::Protocol), "{rest:?}: {kind}");
+    }
+    let extension = format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(100_000));
+    let kind = refused(chunked(&extension)).await;
+    assert!(matches!(kind, ErrorKind::Disconnected | ErrorKind::Protocol), "{kind}");
+    assert_eq!(refused(raw("Transfer-Encoding: gzip, chunked\r\n", "2\r\n{}\r\n0\r\n\r\n")).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn c6_trailers_are_passed_over() {
+    let script = raw("Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\nX-Late: 1\r\n\r\n");
+    let server = server([script]).await;
+    assert_eq!(whole_answer(&builder(&server).build().unwrap()).await.unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn c7_a_head_that_is_too_large() {
+    let many: String = (0..65).map(|i| format!("X-{i}: y\r\n")).collect();
+    let wide = |len| format!("X: {}\r\n", "y".repeat(len));
+    for lines in [many, wide(66_000), wide(300_000)] {
+        assert_eq!(refused(raw(&format!("{lines}Content-Length: 2\r\n"), "{}")).await, ErrorKind::Protocol);
+    }
+    let endless = Script::new().send(format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(2 << 20))).stall();
+    assert_eq!(refused(endless).await, ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn c8_lines_that_are_no_header() {
+    for lines in ["X : y\r\n", "X: a\0b\r\n", " folded\r\n", "X: a\r\n b\r\n", "no colon\r\n", ": y\r\n"] {
+        assert_eq!(
+            refused(raw(&format!("{lines}Content-Length: 2\r\n"), "{}")).await,
+            ErrorKind::Protocol,
+            "{lines:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn c8_a_header_that_is_not_text_harms_nobody() {
+    let script = Script::new().send(b"HTTP/1.1 200 OK\r\nx-cas-requestId: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}");
+    let server = server([script]).await;
+    let answer = builder(&server).build().unwrap().describe_vault(vault()).await.unwrap();
+    assert!(crate::support::report(&answer).request_id.is_none());
+}
+
+#[tokio::test]
+async fn c9_a_status_that_is_no_final_status() {
+    for status in ["99", "600", "999", "000", "1000", "abc", "2 0"] {
+        let head = format!("HTTP/1.1 {status} Odd\r\nContent-Length: 2\r\n\r\n{{}}");
+        assert_eq!(refused(Script::new().send(head).close()).await, ErrorKind::Protocol, "{status}");
+    }
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
+    assert_eq!(refused(Script::new().send(switching).stall()).await, ErrorKind::Protocol);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c9_interim_answers_without_end() {
+    let flood = "HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n".repeat(50_000);
+    let server = server([Script::new().send(flood).stall()]).await;
+    let client = builder(&server).retry(RetryPolicy::never()).build().unwrap();
+    assert_eq!(whole_answer(&client).await.unwrap_err().kind(), ErrorKind::Timeout(cas_http::TimeLimit::Head));
+}
+
+#[tokio::test]
+async fn c9_an_interim_answer_in_front_of_the_final_one_is_passed_over() {
+    let server =
+        server([Script::new().send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")])
+            .await;
+    assert_eq!(whole_answer(&builder(&server).build().unwrap()).await.unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn c10_a_body_where_there_is_none() {
+    for status in [204, 304] {
+        let head = format!("HTTP/1.1 {status} Empty\r\nContent-Length: 2\r\n\r\n{{}}");
+        assert_eq!(refused(Script::new().send(head).close()).await, ErrorKind::Protocol, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn c11_something_else_than_http() {
+    for bytes in [
+        &b"garbage\r\n\r\n"[..],
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"HTTP/2 200\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        assert_eq!(refused(Script::new().send(bytes).close()).await, ErrorKind::Protocol, "{bytes:?}");
+    }
+    assert_eq!(refused(Script::new().close()).await, ErrorKind::Disconnected);
+    assert_eq!(refused(Script::new().send("HTTP/1.1 200 OK\r\nContent-").close()).await, ErrorKind::Disconnected);
+    assert_eq!(refused(Script::new().reset()).await, ErrorKind::Disconnected);
+}
+
+/// The next answer must not be the one that was slipped in behind the first.
+#[tokio::test]
+async fn c12_a_second_answer_behind_the_first() {
+    async fn two_calls(server: &ScriptedServer, client: &cas_http::Client) {
+        assert_eq!(whole_answer(client).await.unwrap(), "{}");
+        tokio::task::yield_now().await;
+        assert_eq!(whole_answer(client).await.unwrap(), "good");
+        assert_eq!(server.connections(), 2);
+    }
+    let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let script = || Script::new().send(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}{smuggled}"));
+    let server_one = server([script(), ok("good")]).await;
+    two_calls(&server_one, &builder(&server_one).build().unwrap()).await;
+    let server_two = server([script(), ok("good")]).await;
+    two_calls(&server_two, &tcp_builder(&server_two).build().unwrap()).await;
+}
+
+#[tokio::test]
+async fn c15_a_body_without_end() {
+    let server = server([Script::new()
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .send("1000\r\n".to_owned() + &"x".repeat(0x1000))
+        .send("\r\n".to_owned() + &("1000\r\n".to_owned() + &"x".repeat(0x1000) + "\r\n").repeat(1000))
+        .stall()])
+    .await;
+    let error = whole_answer(&builder(&server).build().unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn c22_compression_that_was_not_asked_for() {
+    assert_eq!(refused(raw("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}")).await, ErrorKind::Protocol);
+}
+
+/// Success before the whole request was read is no success.
+#[tokio::test]
+async fn an_upload_that_succeeds_too_early_has_not_succeeded() {
+    use cas_http::{Body, ByteRange, ContentSha256, PartRange, TreeHash, UploadId};
+
+    let server = server([Script::answer(204, &[], "").after_body_bytes(10).stall()]).await;
+    let body = Body::from(vec![7; 8 << 20]);
+    let range = PartRange::new(ByteRange::with_len(0, body.len()).unwrap());
+    let upload: UploadId = "upload-1".parse().unwrap();
+    let client = builder(&server).retry(RetryPolicy::never()).build().unwrap();
+    let outcome = client.upload_part(vault(), upload, range, ContentSha256::of(b""), TreeHash::of(b""), body).await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+/// A refusal in the middle of an upload is the answer, its body comes whole, and the rest of the upload stays here.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_refused_early_is_not_sent_to_its_end() {
+    use cas_http::{Body, ByteRange, ContentSha256, PartRange, TreeHash, UploadId};
+
+    let text = r#"{"code":"AccessDeniedException","message":"no","type":"Client"}"#;
+    let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n", text.len());
+    let refusal =
+        Script::new().after_body_bytes(10).send(head).drip(text, std::time::Duration::from_millis(10)).stall();
+    let server = server([refusal, ok("{}")]).await;
+    let body = Body::from(vec![7; 64 << 20]);
+    let range = PartRange::new(ByteRange::with_len(0, body.len()).unwrap());
+    let upload: UploadId = "upload-1".parse().unwrap();
+    let client = builder(&server).build().unwrap();
+    let answer =
+        client.upload_part(vault(), upload, range, ContentSha256::of(b""), TreeHash::of(b""), body).await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert_eq!(whole_body(answer).await.unwrap(), text);
+    assert!(client.counters().body_bytes_sent < 8 << 20, "{:?}", client.counters());
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(client.counters().open_connections, 0, "nobody can use that connection any more");
+}
+
+/// A short answer cut after each of its bytes is never taken for the whole, and a safe call gets the whole in the end.
+#[tokio::test(start_paused = true)]
+async fn c16_an_answer_cut_at_every_byte() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"VaultList\"";
+    for cut in 0..whole.len() {
+        for reset in [false, true] {
+            let script = Script::new().send(&whole[..cut]);
+            let script = if reset { script.reset() } else { script.close() };
+            let server = server([script, ok("{}")]).await;
+            let client = if reset { tcp_builder(&server) } else { builder(&server) }.build().unwrap();
+            let outcome = whole_answer(&client).await;
+            let head_came = cut >= whole.find("\r\n\r\n").unwrap() + 4;
+            match outcome {
+                Ok(body) => assert!(body == "{}" && !head_came, "after {cut} bytes"),
+                Err(error) => {
+                    assert!(error.kind() == ErrorKind::Disconnected && head_came, "after {cut} bytes: {error:?}")
+                }
+            }
+        }
+    }
+}
