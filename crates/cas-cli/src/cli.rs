@@ -1,7 +1,9 @@
 //! The command line as a value: what can be typed, and nothing of what it does.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use cas_emulator::JobDelay;
 use cas_http::document::Tier;
 use cas_http::{ArchiveId, ByteRange, Description, JobId, PartSize, RetrievalRange, UploadId, VaultName};
 use cas_sign::{Algorithm, ParameterReading, TimeRange};
@@ -390,7 +392,7 @@ pub(crate) struct SignArgs {
     pub(crate) explain: Option<String>,
 }
 
-/// `cas emulator`.
+/// `cas emulator`: the options of the program cas-emulator.
 #[derive(Args, Debug)]
 pub(crate) struct EmulatorArgs {
     /// Where to listen; port 0 picks a free one
@@ -399,12 +401,45 @@ pub(crate) struct EmulatorArgs {
     /// Where the state is kept; by default that of --local in the current directory
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// A key pair and its account, SECRET_ID:SECRET_KEY:APPID; repeatable; by default that of --local in the current directory
-    #[arg(long = "account", value_name = "ID:KEY:APPID")]
+    /// A key pair and its account, repeatable; by default that of --local in the current directory
+    #[arg(
+        long = "account",
+        value_name = "ID:KEY:APPID",
+        env = "CAS_EMULATOR_ACCOUNTS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub(crate) accounts: Vec<Secret>,
     /// How long jobs take: a time as in 0s, 500ms, 3m, or `tier` for as long as the service takes
     #[arg(long, value_name = "TIME", default_value = "0s")]
-    pub(crate) job_delay: String,
+    pub(crate) job_delay: JobDelay,
+    /// How many times as fast as real time the service's time runs
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    pub(crate) time_scale: NonZeroU32,
+    /// The region in the names of vaults
+    #[arg(long, value_name = "REGION", default_value = "ap-chengdu")]
+    pub(crate) region: String,
+    /// Tell the totals of vaults as they are, not as of the last daily inventory
+    #[arg(long)]
+    pub(crate) live_totals: bool,
+    /// Where the stand-in for COS keeps its buckets; by default below the state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cos: Option<PathBuf>,
+    /// Report finished jobs to addresses on this host; repeatable; without it nothing is reported
+    #[arg(long, value_name = "HOST")]
+    pub(crate) notify: Vec<String>,
+    /// Turn off tolerances: these numbers, or all
+    #[arg(
+        long, value_name = "NUMBERS", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+        default_missing_value = "0"
+    )]
+    pub(crate) strict: Vec<u8>,
+    /// Make identifiers and chance repeat from run to run
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// Allow an address that other machines can reach
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
 }
 
 /// The two services that speak the scheme.

@@ -1,46 +1,59 @@
 //! `cas emulator`: runs the emulator until somebody stops it.
 
-use cas_emulator::{Account, Emulator, JobDelay};
+use cas_emulator::{Account, Builder, Clock, Emulator};
 use serde_json::json;
 
 use crate::cli::{EmulatorArgs, GlobalOptions};
 use crate::exit::{Failure, Problem};
-use crate::interrupt;
+use crate::interrupt::Signals;
 use crate::local::Local;
 use crate::output::Output;
 use crate::session::refuse_remote_options;
 
 pub(crate) async fn run(args: &EmulatorArgs, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     refuse_remote_options(global, "cas emulator")?;
-    let emulator = start(args).await?;
+    // Whoever reads the line may end us at once.
+    let mut signals = Signals::listen();
+    let emulator = builder(args)?.start().await?;
     let (endpoint, app_id, secret_id) = (emulator.endpoint(), emulator.app_id().to_string(), emulator.secret_id());
     let json = json!({"endpoint": endpoint, "app_id": app_id, "secret_id": secret_id});
-    output.result(&json, format_args!("listening on {endpoint}, account {app_id}, secret id {secret_id}"))?;
-    interrupt::signal().await;
+    let state = emulator.data_dir().display();
+    let text = format_args!("listening on {endpoint}, account {app_id}, secret id {secret_id}, state in {state}");
+    output.result(&json, text)?;
+    signals.wait().await;
     Ok(emulator.shutdown().await?)
 }
 
-async fn start(args: &EmulatorArgs) -> Result<Emulator, Failure> {
-    let job_delay: JobDelay = args.job_delay.parse().map_err(usage)?;
-    let accounts = args.accounts.iter().map(|text| text.expose().parse::<Account>());
-    let accounts = accounts.collect::<Result<Vec<_>, _>>().map_err(usage)?;
-    // The folder of --local is made only where it is needed.
-    let local = if args.data.is_none() || accounts.is_empty() { Some(Local::here()?) } else { None };
-    let mut builder = Emulator::builder().listen(&args.listen).job_delay(job_delay).live_totals(true);
-    if let Some(local) = &local {
-        builder = builder.data_dir(local.data_dir());
-        if accounts.is_empty() {
-            builder = builder.account(local.account()?);
-        }
+fn builder(args: &EmulatorArgs) -> Result<Builder, Failure> {
+    let mut builder = Emulator::builder()
+        .listen(&args.listen)
+        .allow_remote(args.allow_remote)
+        .job_delay(args.job_delay)
+        .clock(Clock::scaled(args.time_scale))
+        .region(&args.region)
+        .live_totals(args.live_totals)
+        .notify(&args.notify);
+    for account in &args.accounts {
+        let account: Account =
+            account.expose().parse().map_err(|error: cas_emulator::Error| Problem::Usage(error.to_string()))?;
+        builder = builder.account(account);
     }
-    if let Some(data) = &args.data {
-        builder = builder.data_dir(data);
+    if args.accounts.is_empty() {
+        builder = builder.account(Local::here()?.account()?);
     }
-    let builder = accounts.into_iter().fold(builder, |builder, account| builder.account(account));
-    Ok(builder.start().await?)
-}
-
-/// What a person typed wrongly.
-fn usage(error: cas_emulator::Error) -> Failure {
-    Problem::Usage(error.to_string()).into()
+    builder = match &args.data {
+        Some(data) => builder.data_dir(data),
+        None => builder.data_dir(Local::here()?.data_dir()),
+    };
+    if let Some(cos) = &args.cos {
+        builder = builder.cos_dir(cos);
+    }
+    if let Some(seed) = args.seed {
+        builder = builder.seed(seed);
+    }
+    Ok(match args.strict.as_slice() {
+        [] => builder,
+        [0] => builder.strict(),
+        numbers => builder.refuse(numbers.iter().copied()),
+    })
 }
