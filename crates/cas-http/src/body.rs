@@ -4,14 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
-use http_body::{Frame, SizeHint};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::range::ByteRange;
@@ -306,99 +303,4 @@ fn read_some_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usi
 #[cfg(windows)]
 fn read_some_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, position)
-}
-
-/// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer.
-pub(crate) struct SendBody {
-    frames: Frames,
-    sending: Arc<Sending>,
-}
-
-/// How far a body is on its way, and a way to hold it up.
-#[derive(Debug, Default)]
-pub(crate) struct Sending {
-    taken: AtomicU64,
-    finished: AtomicBool,
-    changed: Notify,
-    failure: Mutex<Option<io::Error>>,
-    held: AtomicBool,
-}
-
-impl SendBody {
-    pub(crate) fn new(body: Body) -> (Self, Arc<Sending>) {
-        let sending = Arc::new(Sending { finished: AtomicBool::new(body.is_empty()), ..Sending::default() });
-        (SendBody { frames: body.into_frames(), sending: Arc::clone(&sending) }, sending)
-    }
-}
-
-impl Sending {
-    /// How many bytes the connection has taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Acquire)
-    }
-
-    /// Whether the connection has taken all of it. Before that the service cannot have received a whole request.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished.load(Ordering::Acquire)
-    }
-
-    /// Waits until the connection has taken all of it.
-    pub(crate) async fn finished(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_finished() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// Gives no more of it, as an answer came first. The connection is of no use afterwards; whoever reads the answer must cut it.
-    pub(crate) fn hold(&self) {
-        self.held.store(true, Ordering::Release);
-    }
-
-    /// Why the body's own source failed, if it did.
-    pub(crate) fn take_failure(&self) -> Option<io::Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn note(&self, frame: &Option<io::Result<Bytes>>, left: u64) {
-        match frame {
-            Some(Ok(bytes)) => {
-                self.taken.fetch_add(bytes.len() as u64, Ordering::AcqRel);
-            }
-            Some(Err(error)) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
-            }
-            None => {}
-        }
-        if left == 0 && !matches!(frame, Some(Err(_))) {
-            self.finished.store(true, Ordering::Release);
-            self.changed.notify_waiters();
-        }
-    }
-}
-
-impl http_body::Body for SendBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.sending.held.load(Ordering::Acquire) {
-            return Poll::Pending;
-        }
-        let frame = ready!(Pin::new(&mut self.frames).poll_next(cx));
-        self.sending.note(&frame, self.frames.left);
-        Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.frames.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.frames.left)
-    }
 }

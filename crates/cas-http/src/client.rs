@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use cas_sign::{Key, SignError, Signer, TimeRange};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -12,20 +11,23 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::body::Body;
-use crate::call::{BoxFuture, Call, CallOptions, CallReport, Caller, Outcome};
+#[cfg(doc)]
+use crate::call::CallReport;
+use crate::call::{BoxFuture, Call, CallOptions, Caller, Outcome};
 use crate::clock::{Clock, Lesson, Skew, judge_refusal, unix_seconds};
 use crate::config::ClientBuilder;
 use crate::credentials::{Credentials, ProvideCredentials};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
-use crate::error_body::{ServiceError, code};
-use crate::exchange::{Exchange, Failure};
+use crate::error_body::code;
+use crate::exchange::Exchange;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, Uid, VaultName};
 use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, operation_span};
 use crate::ops::{DescribeVault, Operation};
 use crate::response_body::ResponseBody;
-use crate::retry::{Budget, Cause, Ending, RetryPolicy, Sent, Verdict, judge, may_have_happened, retry_after};
+use crate::retry::{Budget, Cause, RetryPolicy, Verdict, judge, may_have_happened, retry_after};
+use crate::run::{Ended, Run, look_into_errors};
 use crate::wire::{OperationInfo, Shape, read_header};
 
 /// The low-level client: each operation is a method, and yields the service's answer.
@@ -124,40 +126,6 @@ impl fmt::Debug for Client {
             .field("account", &self.shared.account)
             .finish_non_exhaustive()
     }
-}
-
-/// A call on its way through its tries.
-struct Run {
-    info: &'static OperationInfo,
-    vault: Option<VaultName>,
-    uid: Uid,
-    /// The request without signature; its URI is absolute.
-    head: Parts,
-    /// `None` when it was sent and cannot be read again.
-    body: Option<Body>,
-    body_len: u64,
-    policy: RetryPolicy,
-    started: Instant,
-    deadline: Option<Instant>,
-    attempts: u32,
-    waited: Duration,
-    request_id: Option<RequestId>,
-    /// Whether a try may have reached the service and been acted on.
-    reached: bool,
-    /// What the last repeat cost.
-    spent: Option<u32>,
-    /// What was added to our clock when the last try was signed.
-    skew: i64,
-    signed_for_clock: bool,
-    refreshed: bool,
-}
-
-/// How a try ended.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and the large variant is the usual one")]
-enum Ended {
-    /// With an answer, whose body is in memory if it is no success, and the service's code in it.
-    Answer(Response<ResponseBody>, Option<Box<str>>),
-    Failure(Failure),
 }
 
 impl Shared {
@@ -388,116 +356,6 @@ impl Shared {
         let no_vault = answer.status() == StatusCode::NOT_FOUND && code.as_deref() == Some(code::RESOURCE_NOT_FOUND);
         (refuses || no_vault).then_some(ended)
     }
-}
-
-impl Run {
-    /// Whether another try is possible at all.
-    fn may_repeat(&self) -> bool {
-        self.body.is_some() && self.attempts < self.policy.attempts_of(self.info.shape)
-    }
-
-    /// The body for one try. What can be read again stays.
-    fn take_body(&mut self) -> Body {
-        match self.body.as_ref().map(Body::try_clone) {
-            Some(Some(copy)) => copy,
-            Some(None) | None => self.body.take().unwrap_or_else(Body::empty),
-        }
-    }
-
-    fn facts(&self) -> Facts {
-        Facts {
-            operation: Some(self.info.name),
-            vault: self.vault.clone(),
-            attempts: self.attempts,
-            elapsed: self.started.elapsed(),
-            request_id: self.request_id.clone(),
-        }
-    }
-
-    /// What the caller gets.
-    fn finish(self, ended: Ended, outcome: Outcome) -> Result<Response<ResponseBody>, Error> {
-        let facts = self.facts();
-        match ended {
-            Ended::Answer(mut answer, _) => {
-                let report = CallReport {
-                    operation: self.info.name,
-                    attempts: facts.attempts,
-                    elapsed: facts.elapsed,
-                    waited: self.waited,
-                    request_id: facts.request_id.clone(),
-                    outcome,
-                };
-                tracing::debug!(
-                    status = answer.status().as_u16(),
-                    attempts = report.attempts,
-                    request_id = report.request_id.as_ref().map(RequestId::as_str),
-                    ?outcome,
-                    "answered",
-                );
-                answer.extensions_mut().insert(report);
-                answer.body_mut().set_facts(facts, self.started);
-                Ok(answer)
-            }
-            Ended::Failure(failure) => {
-                tracing::debug!(kind = failure.kind.word(), attempts = facts.attempts, "failed");
-                let error = failure.into_error();
-                if outcome != Outcome::Unknown {
-                    return Err(error.with_facts(facts));
-                }
-                let what = "it was sent and no answer came: it may have happened, and a repeat would do it again";
-                Err(Error::new(ErrorKind::Ambiguous, what).with_source(error).with_facts(facts))
-            }
-        }
-    }
-}
-
-impl Ended {
-    fn as_ending(&self) -> Ending<'_> {
-        match self {
-            Ended::Answer(answer, code) => Ending::Answer { status: answer.status(), code: code.as_deref() },
-            Ended::Failure(failure) => {
-                Ending::Failure { kind: failure.kind, sent: failure.sent, lasting: failure.lasting }
-            }
-        }
-    }
-
-    /// In a few words, for logs.
-    fn reason(&self) -> String {
-        match self {
-            Ended::Answer(answer, Some(code)) => format!("{} {code}", answer.status().as_u16()),
-            Ended::Answer(answer, None) => answer.status().as_u16().to_string(),
-            Ended::Failure(failure) => failure.what.clone(),
-        }
-    }
-
-    /// Whether the connection broke in the middle of a body that is large enough to ask first.
-    fn broke_while_sending(&self, run: &Run) -> bool {
-        const LARGE: u64 = 1 << 20;
-        matches!(self, Ended::Failure(failure) if failure.sent == Sent::Part) && run.body_len >= LARGE
-    }
-}
-
-impl Failure {
-    fn into_error(self) -> Error {
-        let error = Error::new(self.kind, self.what);
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
-    }
-}
-
-/// Reads the body of an answer that is no success and puts it back, cut at 64 KiB or when the time is up, so that it can be judged by its
-/// code.
-async fn look_into_errors(answer: Response<ResponseBody>, time: Duration) -> Ended {
-    const MOST: usize = 64 * 1024;
-    if answer.status().is_success() {
-        return Ended::Answer(answer, None);
-    }
-    let (head, body) = answer.into_parts();
-    let body: Bytes = body.into_start(MOST, time).await;
-    let error = ServiceError::read(head.status, &head.headers, &body);
-    Ended::Answer(Response::from_parts(head, body.into()), error.code)
 }
 
 /// When a request signed now may be made. A signing key that was handed on may not last as long as we would like.

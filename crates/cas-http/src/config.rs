@@ -11,7 +11,6 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::body::SendBody;
 use crate::client::{Client, Shared};
 use crate::clock::{Clock, Skew, SystemClock};
 use crate::connect::{Connector, Dial};
@@ -23,6 +22,7 @@ use crate::id::{InvalidValue, Uid};
 use crate::observe::Counts;
 use crate::proxy::{Proxy, ProxyChoice, Route};
 use crate::retry::{Budget, RetryPolicy};
+use crate::send_body::SendBody;
 use crate::timeout::Timeouts;
 use crate::tls::{Tls, TlsOptions};
 

@@ -3,27 +3,24 @@
 use std::fmt;
 use std::future::{Ready, ready};
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::task::AtomicWaker;
 use http::{HeaderValue, Uri};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use crate::call::BoxFuture;
 use crate::error::{BoxError, ErrorKind, TimeLimit};
-use crate::observe::{Gauge, OpenConnection};
+use crate::observe::Gauge;
 use crate::proxy::Route;
-use crate::timeout::{Silence, Timeouts};
+use crate::timeout::Timeouts;
 use crate::tls::Tls;
+use crate::transport::{Transport, guard};
 
 /// Makes connections. A clone makes the same ones.
 #[derive(Clone)]
@@ -241,178 +238,6 @@ impl fmt::Display for ConnectFailure {
 impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.0.source)
-    }
-}
-
-/// A connection as the pool holds it.
-pub(crate) struct Transport {
-    io: Pin<Box<dyn Io>>,
-    line: Line,
-    proxied: bool,
-}
-
-trait Io: Read + Write + Send {}
-impl<T: Read + Write + Send> Io for T {}
-
-impl Transport {
-    /// A connection, or another layer over one, which this line ends.
-    pub(crate) fn new(io: impl Read + Write + Send + 'static, line: Line) -> Self {
-        Transport { io: Box::pin(io), line, proxied: false }
-    }
-
-    fn proxied(self) -> Self {
-        Transport { proxied: true, ..self }
-    }
-
-    /// What ends this connection and whatever is layered over it.
-    #[cfg(feature = "rustls-ring")]
-    pub(crate) fn line(&self) -> Line {
-        self.line.clone()
-    }
-}
-
-impl Connection for Transport {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.proxied).extra(self.line.clone())
-    }
-}
-
-/// Ends a connection from outside. Each answer carries that of its connection as an extension.
-#[derive(Clone, Default)]
-pub(crate) struct Line(Arc<LineState>);
-
-#[derive(Default)]
-struct LineState {
-    cut: AtomicBool,
-    waiting: AtomicWaker,
-}
-
-impl Line {
-    /// Lets the next read or write fail, and one that waits now.
-    pub(crate) fn cut(&self) {
-        self.0.cut.store(true, Ordering::Release);
-        self.0.waiting.wake();
-    }
-
-    fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.0.waiting.register(cx.waker());
-        if self.0.cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
-    }
-}
-
-impl Read for Transport {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_read(cx, buf)
-    }
-}
-
-impl Write for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write_vectored(cx, bufs)
-    }
-}
-
-/// Watches the writing side of a stream: what it does not take for too long ends the connection.
-///
-/// Only writing can be watched here. On the reading side silence is normal, between requests and while the service thinks; who waits for
-/// an answer watches that.
-///
-/// Here is also where a connection is cut.
-struct Guarded<IO> {
-    io: IO,
-    line: Line,
-    silence: Silence,
-    limit: Duration,
-    _open: OpenConnection,
-}
-
-fn guard(io: impl Read + Write + Send + Unpin + 'static, limit: Duration, open: OpenConnection) -> Transport {
-    let line = Line::default();
-    Transport::new(Guarded { io, line: line.clone(), silence: Silence::new(limit), limit, _open: open }, line)
-}
-
-/// The time limit for silence while writing passed. Travels inside an I/O error.
-#[derive(Debug)]
-pub(crate) struct WriteStalled(Duration);
-
-impl fmt::Display for WriteStalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection took next to nothing for {} s", self.0.as_secs_f64())
-    }
-}
-
-impl std::error::Error for WriteStalled {}
-
-impl<IO: Unpin> Guarded<IO> {
-    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match written {
-            Poll::Ready(Ok(count)) => {
-                self.silence.moved(count as u64);
-                Poll::Ready(Ok(count))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                ready!(self.silence.poll(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, WriteStalled(self.limit))))
-            }
-        }
-    }
-}
-
-impl<IO: Read + Unpin> Read for Guarded<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        self.line.check(cx)?;
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<IO: Write + Unpin> Write for Guarded<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.watch(cx, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.watch(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.watch(cx, shut.map_ok(|()| 0)).map_ok(|_| ())
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
     }
 }
 

@@ -9,13 +9,15 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::body::{Body, SendBody, Sending};
-use crate::connect::{ConnectFailure, Connector, Line, WriteStalled};
+use crate::body::Body;
+use crate::connect::{ConnectFailure, Connector};
 use crate::error::{BoxError, ErrorKind, TimeLimit};
 use crate::observe::{Counts, add};
 use crate::response_body::{BodyLength, ResponseBody};
 use crate::retry::Sent;
+use crate::send_body::{SendBody, Sending};
 use crate::timeout::{Silence, Timeouts};
+use crate::transport::{Line, WriteStalled};
 
 /// Sends single requests over pooled connections.
 pub(crate) struct Exchange {

@@ -83,6 +83,10 @@ mod retry;
 #[cfg(feature = "client")]
 pub use retry::RetryPolicy;
 #[cfg(feature = "client")]
+mod run;
+#[cfg(feature = "client")]
+mod send_body;
+#[cfg(feature = "client")]
 mod timeout;
 #[cfg(feature = "client")]
 pub use timeout::{PROGRESS_FLOOR, Timeouts};
@@ -90,6 +94,8 @@ pub use timeout::{PROGRESS_FLOOR, Timeouts};
 mod tls;
 #[cfg(feature = "client")]
 pub use tls::TlsOptions;
+#[cfg(feature = "client")]
+mod transport;
 
 #[cfg(feature = "client")]
 pub use cas_sign::{Credentials, SigningOptions};

@@ -10,9 +10,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::connect::Line;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::timeout::Silence;
+use crate::transport::Line;
 
 /// The body of an answer. Read it with [`chunk`](Self::chunk) or [`bytes`](Self::bytes), or as an [`http_body::Body`].
 ///

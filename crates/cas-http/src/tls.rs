@@ -85,8 +85,9 @@ mod with_rustls {
     use tower_service::Service;
 
     use super::{Error, TlsOptions};
-    use crate::connect::{ConnectFailure, OneStream, Transport};
+    use crate::connect::{ConnectFailure, OneStream};
     use crate::error::ErrorKind;
+    use crate::transport::Transport;
 
     /// Encrypts connections. The roots are loaded with the first one: it takes a while, and plain http needs none.
     pub(crate) struct Tls {
@@ -207,8 +208,9 @@ mod without {
     use http::Uri;
 
     use super::{Error, TlsOptions};
-    use crate::connect::{ConnectFailure, Transport};
+    use crate::connect::ConnectFailure;
     use crate::error::ErrorKind;
+    use crate::transport::Transport;
 
     /// Stands where a feature would put TLS.
     pub(crate) struct Tls;

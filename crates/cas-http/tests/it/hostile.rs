@@ -1,5 +1,8 @@
-//! Answers that are wrong in some way. None may hang, panic, be taken for success, or leave its connection in use. The numbers are those
-//! of the list of hostile inputs in `docs/testing.md`.
+//! Answers that are wrong in some way. None may hang, panic, be taken for success, or leave its connection in use.
+//!
+//! Tests are numbered by the kind of wrong, so that a gap shows: 1 to 12 framing, 13 to 16 time and cuts, 17 to 22 content, 23 and on policy.
+//! Time is in `limits.rs`, repeats and clocks in `repeats.rs`, TLS and proxies in files of their own; what an answer says is not looked at
+//! in this crate.
 
 use cas_http::test_util::{Script, ScriptedServer};
 use cas_http::{Error, ErrorKind, RetryPolicy};
