@@ -34,8 +34,10 @@ impl Accounts {
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
         let find = |id: &str| self.known.iter().find(|account| account.secret_id() == id);
         let key_of = |id: &str| find(id).map(|account| account.credentials().key().clone());
-        let verified = cas_sign::http::verify(&self.verifier, head, seconds, key_of).map_err(|error| failure(&error))?;
-        let account = find(verified.authorization.secret_id.as_str()).ok_or_else(|| failure(&VerifyError::UnknownSecretId))?;
+        let verified =
+            cas_sign::http::verify(&self.verifier, head, seconds, key_of).map_err(|error| failure(&error))?;
+        let account =
+            find(verified.authorization.secret_id.as_str()).ok_or_else(|| failure(&VerifyError::UnknownSecretId))?;
         check_token(account, head, now)?;
         Ok(Caller { account: account.clone(), verified })
     }

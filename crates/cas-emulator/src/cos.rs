@@ -61,7 +61,12 @@ impl Cos {
     }
 
     /// Opens an object if it is there and in the state that is asked for; otherwise says why not.
-    pub(crate) fn open(&self, bucket: &str, object: &str, condition: Option<&CosCondition>) -> io::Result<Result<File, String>> {
+    pub(crate) fn open(
+        &self,
+        bucket: &str,
+        object: &str,
+        condition: Option<&CosCondition>,
+    ) -> io::Result<Result<File, String>> {
         let mut file = match File::open(self.file(bucket, object)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Err("the COS object does not exist".to_owned()));
@@ -125,13 +130,18 @@ fn entity_tag(file: &mut File) -> io::Result<String> {
 
 /// The first condition that is not met, in words.
 fn unmet(condition: &CosCondition, modified: SystemTime, tag: Option<&str>) -> Option<&'static str> {
-    let after = |date: &str| httpdate::parse_http_date(date).ok().map(|date| whole_seconds(modified) > whole_seconds(date));
+    let after =
+        |date: &str| httpdate::parse_http_date(date).ok().map(|date| whole_seconds(modified) > whole_seconds(date));
     let is = |wanted: &str| wanted == "*" || tag.is_some_and(|tag| tag.trim_matches('"') == wanted.trim_matches('"'));
     match condition {
         CosCondition { if_match: Some(wanted), .. } if !is(wanted) => Some("If-Match (412)"),
         CosCondition { if_none_match: Some(wanted), .. } if is(wanted) => Some("If-None-Match (304)"),
-        CosCondition { if_modified_since: Some(date), .. } if after(date) != Some(true) => Some("If-Modified-Since (304)"),
-        CosCondition { if_unmodified_since: Some(date), .. } if after(date) != Some(false) => Some("If-Unmodified-Since (412)"),
+        CosCondition { if_modified_since: Some(date), .. } if after(date) != Some(true) => {
+            Some("If-Modified-Since (304)")
+        }
+        CosCondition { if_unmodified_since: Some(date), .. } if after(date) != Some(false) => {
+            Some("If-Unmodified-Since (412)")
+        }
         _ => None,
     }
 }

@@ -306,7 +306,9 @@ impl Builder {
     /// Turns off every tolerance that can be turned off.
     #[must_use]
     pub fn strict(self) -> Self {
-        self.refuse(Tolerance::all().iter().filter(|tolerance| tolerance.is_optional()).map(|tolerance| tolerance.number))
+        self.refuse(
+            Tolerance::all().iter().filter(|tolerance| tolerance.is_optional()).map(|tolerance| tolerance.number),
+        )
     }
 
     /// Reports finished jobs to addresses on these hosts. Without any, nothing is ever sent anywhere.
@@ -354,7 +356,8 @@ impl Builder {
                 None => DataDirectory::temporary(&Ids::new(&random, 0))?,
             })
         });
-        let opened = store.await.map_err(|error| Error::new(ErrorKind::Storage, "opening the state failed").because(error))?;
+        let opened =
+            store.await.map_err(|error| Error::new(ErrorKind::Storage, "opening the state failed").because(error))?;
         let store = Arc::new(opened?);
         let cos = Cos::new(self.cos_dir.take().unwrap_or_else(|| store.path().join("cos")));
         let service = Arc::new(Service {
@@ -406,10 +409,13 @@ fn is_optional(number: u8) -> bool {
 
 /// Takes the address, unless other machines could reach it and that was not asked for.
 async fn bind(address: &str, allow_remote: bool, own_accounts: bool) -> Result<TcpListener, Error> {
-    let failed = |error: std::io::Error| Error::new(ErrorKind::Listen, format!("{address} cannot be listened on")).because(error);
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::Listen, format!("{address} cannot be listened on")).because(error)
+    };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(address).await.map_err(failed)?.collect();
     if addresses.iter().any(|address| !address.ip().is_loopback()) {
-        let config = |why: &str| Error::new(ErrorKind::Config, format!("{address} can be reached from other machines: {why}"));
+        let config =
+            |why: &str| Error::new(ErrorKind::Config, format!("{address} can be reached from other machines: {why}"));
         if !allow_remote {
             return Err(config("that has to be allowed"));
         }

@@ -50,7 +50,8 @@ impl Ids {
     fn text<const N: usize>(&self, alphabet: &[u8; 64]) -> String {
         let digit = |bits: u32| char::from(alphabet[(bits & 63) as usize]);
         let groups = self.bytes::<N>();
-        let groups = groups.chunks_exact(3).map(|group| group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)));
+        let groups =
+            groups.chunks_exact(3).map(|group| group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)));
         groups.flat_map(|bits| [bits >> 18, bits >> 12, bits >> 6, bits].map(digit)).collect()
     }
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use cas_api::inventory::{CSV_COLUMNS, InventoryEntry};
 use cas_api::{InventoryDescription, JobAction, JobDescription};
 use cas_http::document::{
-    CallbackUrl, InventoryFormat, InventoryRetrieval, JobParameters, JobStatus, NotificationConfiguration, NotificationEvent,
-    PullFromCos, PushToCos, Tier,
+    CallbackUrl, InventoryFormat, InventoryRetrieval, JobParameters, JobStatus, NotificationConfiguration,
+    NotificationEvent, PullFromCos, PushToCos, Tier,
 };
 use cas_http::json::{Document as _, JsonWriter};
 use cas_http::{InventoryLimit, Timestamp};
@@ -287,7 +287,8 @@ async fn report(service: &Service, id: i64, qcs: &str) -> Outcome<()> {
     };
     let Some((vault, job)) = service.store.read(find).await? else { return Ok(()) };
     let event = event(&job.parameters);
-    let for_vault = vault.notification.as_deref().and_then(|json| NotificationConfiguration::from_json(json.as_bytes()).ok());
+    let for_vault =
+        vault.notification.as_deref().and_then(|json| NotificationConfiguration::from_json(json.as_bytes()).ok());
     let for_vault = for_vault.filter(|wanted| wanted.events.contains(&event)).map(|wanted| wanted.call_back_url);
     let description = Bytes::from(describe(&job, qcs).to_json());
     for url in [call_back_url(&job.parameters).cloned(), for_vault].into_iter().flatten() {
@@ -350,7 +351,8 @@ pub(crate) fn describe(job: &Job, qcs: &str) -> JobDescription {
     match &job.parameters {
         JobParameters::ArchiveRetrieval(parameters) => {
             description.description = parameters.description.clone();
-            let whole = job.archive.as_ref().is_some_and(|archive| job.range.map(|range| range.len()) == Some(archive.size));
+            let whole =
+                job.archive.as_ref().is_some_and(|archive| job.range.map(|range| range.len()) == Some(archive.size));
             description.tree_hash = job.tree_hash.filter(|_| whole || job.status == JobStatus::Succeeded);
         }
         JobParameters::InventoryRetrieval(parameters) => {

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How often a report is tried, and how long one try may take.
+/// How often a report is tried, how long one try may take, and how long the next one waits.
 const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ pub(crate) struct Notifier(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     allowed: Vec<String>,
+    pause: Duration,
     delivered: AtomicU64,
     given_up: AtomicU64,
 }
@@ -32,7 +33,7 @@ struct Inner {
 impl Notifier {
     /// Allows these hosts, by name or address, whatever the port.
     pub(crate) fn new(allowed: Vec<String>) -> Self {
-        Notifier(Arc::new(Inner { allowed, ..Inner::default() }))
+        Notifier(Arc::new(Inner { allowed, pause: PAUSE, ..Inner::default() }))
     }
 
     /// How many reports were taken by their receivers, and how many were given up.
@@ -58,7 +59,7 @@ impl Notifier {
                 Err(error) => tracing::warn!(%error, %uri, attempt, "a finished job could not be reported"),
             }
             if attempt < TRIES {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(self.0.pause).await;
             }
         }
         self.0.given_up.fetch_add(1, Ordering::SeqCst);
@@ -84,4 +85,63 @@ async fn post(uri: &Uri, host: &str, body: Bytes) -> Result<(), Box<dyn std::err
     driver.abort();
     let status = answer?.status();
     if status.is_success() { Ok(()) } else { Err(format!("answered with {status}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn notifier(allowed: &[&str]) -> Notifier {
+        let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
+        Notifier(Arc::new(Inner { allowed, pause: Duration::ZERO, ..Inner::default() }))
+    }
+
+    /// Answers one connection after the other with these statuses, and tells how many there were.
+    async fn receiver(statuses: &'static [u16]) -> (CallbackUrl, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = CallbackUrl::parse(format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let served = tokio::spawn(async move {
+            for status in statuses {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut room = [0; 1024];
+                assert!(stream.read(&mut room).await.unwrap() > 0);
+                let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            statuses.len()
+        });
+        (url, served)
+    }
+
+    #[tokio::test]
+    async fn a_report_is_tried_until_it_is_taken() {
+        let (url, served) = receiver(&[500, 302, 201]).await;
+        let notifier = notifier(&["127.0.0.1"]);
+        notifier.deliver(&url, Bytes::from_static(b"{}")).await;
+        assert_eq!((served.await.unwrap(), notifier.counts()), (3, (1, 0)));
+    }
+
+    #[tokio::test]
+    async fn a_report_is_given_up_after_three_tries() {
+        let (url, served) = receiver(&[500, 500, 500]).await;
+        let notifier = notifier(&["127.0.0.1"]);
+        notifier.deliver(&url, Bytes::from_static(b"{}")).await;
+        assert_eq!((served.await.unwrap(), notifier.counts()), (3, (0, 1)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_host_that_was_not_allowed() {
+        let (url, served) = receiver(&[200]).await;
+        for allowed in [&[][..], &["localhost"], &["127.0.0.2"]] {
+            let notifier = notifier(allowed);
+            notifier.deliver(&url, Bytes::from_static(b"{}")).await;
+            assert_eq!(notifier.counts(), (0, 0), "{allowed:?}");
+        }
+        assert!(!served.is_finished());
+        notifier(&["127.0.0.1"]).deliver(&url, Bytes::new()).await;
+        assert_eq!(served.await.unwrap(), 1, "the first that comes is the one that was allowed");
+    }
 }

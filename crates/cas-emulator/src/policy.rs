@@ -62,7 +62,9 @@ fn names(value: Option<&Value>, mut passes: impl FnMut(&str) -> bool) -> bool {
 fn names_principal(principal: Option<&Value>, attempt: &Attempt<'_>) -> bool {
     let names_us = |text: &str| {
         let text = text.strip_prefix("qcs::cam::").unwrap_or(text);
-        let numbers = |text: &str| matches!(text.strip_prefix("uin/"), Some("0" | "*")) || text.strip_prefix("uin/") == Some(attempt.uin);
+        let numbers = |text: &str| {
+            matches!(text.strip_prefix("uin/"), Some("0" | "*")) || text.strip_prefix("uin/") == Some(attempt.uin)
+        };
         text == "*" || text.split(':').all(numbers)
     };
     match principal {

@@ -102,7 +102,8 @@ impl Service {
         };
         // Bytes that may or may not be the next request make the connection unusable, and whoever waits to be told to go on with a body
         // must not be told so now.
-        let unusable = [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
+        let unusable =
+            [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
         if unusable || !body.drain(SMALL_REST).await {
             unread.store(true, Ordering::SeqCst);
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -138,7 +139,8 @@ impl Service {
             _ => body.collect(self.settings.limits.document_size).await?,
         };
         let query = head.uri.query().unwrap_or_default();
-        let (uid, operation) = AnyOperation::read(info, &path, query, &head.headers, &document).map_err(Failure::from)?;
+        let (uid, operation) =
+            AnyOperation::read(info, &path, query, &head.headers, &document).map_err(Failure::from)?;
         self.check_tolerances(head, &caller, &document)?;
         let owner = self.authorise(&caller, uid, &operation, address).await?;
 
@@ -170,7 +172,9 @@ impl Service {
     fn check_tolerances(&self, head: &Parts, caller: &Caller, body: &[u8]) -> Outcome<()> {
         let seen = Seen { head, verified: &caller.verified, body };
         match tolerance::first_refused(&self.settings.refused, &seen) {
-            Some(tolerance) => Err(Failure::invalid(format!("tolerance {} is off: {}", tolerance.number, tolerance.what))),
+            Some(tolerance) => {
+                Err(Failure::invalid(format!("tolerance {} is off: {}", tolerance.number, tolerance.what)))
+            }
             None => Ok(()),
         }
     }
@@ -182,8 +186,11 @@ impl Service {
             Uid::App(owner) if owner == caller.account.app_id() => return Ok(owner),
             Uid::App(owner) => owner,
         };
-        let denied = || Failure::denied(format!("the account {owner} does not allow this to {}", caller.account.app_id()));
-        let Some(name) = operation.vault().filter(|_| opens_to_others(operation)).cloned() else { return Err(denied()) };
+        let denied =
+            || Failure::denied(format!("the account {owner} does not allow this to {}", caller.account.app_id()));
+        let Some(name) = operation.vault().filter(|_| opens_to_others(operation)).cloned() else {
+            return Err(denied());
+        };
         // A vault that does not exist and one that is closed look the same from outside.
         let policy = {
             let name = name.clone();
@@ -223,7 +230,9 @@ impl Service {
             AnyOperation::SetVaultAccessPolicy(operation) => access_policy::set(self, scope, operation).await,
             AnyOperation::GetVaultAccessPolicy(operation) => access_policy::get(self, scope, operation).await,
             AnyOperation::DeleteVaultAccessPolicy(operation) => access_policy::delete(self, scope, operation).await,
-            AnyOperation::SetVaultNotificationConfiguration(operation) => notification::set(self, scope, operation).await,
+            AnyOperation::SetVaultNotificationConfiguration(operation) => {
+                notification::set(self, scope, operation).await
+            }
             AnyOperation::GetVaultNotifications(operation) => notification::get(self, scope, operation).await,
             AnyOperation::DeleteVaultNotifications(operation) => notification::delete(self, scope, operation).await,
             AnyOperation::DeleteArchive(operation) => archive::delete(self, scope, operation).await,
@@ -287,7 +296,8 @@ fn check_duplicates(head: &Parts) -> Outcome<()> {
             return Err(Failure::invalid(format!("{name}: given more than once")));
         }
     }
-    let mut names: Vec<String> = query_pairs(head.uri.query().unwrap_or_default()).into_iter().map(|(name, _)| name).collect();
+    let mut names: Vec<String> =
+        query_pairs(head.uri.query().unwrap_or_default()).into_iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(Failure::invalid(format!("{}: given more than once", pair[0]))),

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn faster_tiers_are_faster() {
-        let [expedited, standard, bulk] = [Tier::Expedited, Tier::Standard, Tier::Bulk].map(|tier| JobDelay::ByTier.of(&tier));
+        let [expedited, standard, bulk] =
+            [Tier::Expedited, Tier::Standard, Tier::Bulk].map(|tier| JobDelay::ByTier.of(&tier));
         assert!(expedited < standard && standard < bulk);
     }
 }

@@ -49,7 +49,9 @@ pub(crate) struct Seen<'r> {
 
 /// The first of the refused tolerances that a request needs.
 pub(crate) fn first_refused(refused: &[u8], seen: &Seen<'_>) -> Option<&'static Tolerance> {
-    TOLERANCES.iter().find(|tolerance| refused.contains(&tolerance.number) && tolerance.needs.is_some_and(|needs| needs(seen)))
+    TOLERANCES
+        .iter()
+        .find(|tolerance| refused.contains(&tolerance.number) && tolerance.needs.is_some_and(|needs| needs(seen)))
 }
 
 const PYTHON: &str = "the official Python client";
@@ -80,16 +82,21 @@ const TOLERANCES: &[Tolerance] = &[
         let types = |value: &str| matches!(value, "application/json" | "application/octet-stream");
         !all_values(seen, &DATE, dates) || !all_values(seen, &CONTENT_TYPE, types)
     }),
-    optional(6, "a parameter without a value or =, True for true, and / or ~ escaped otherwise than they should be", PYTHON, |seen| {
-        let raw = query(seen);
-        let odd = |pair: &str| pair.split_once('=').is_none_or(|(_, value)| value.is_empty());
-        let mut pairs = raw.split('&').filter(|pair| !pair.is_empty());
-        let spelled = |value: &str| value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
-        pairs.any(odd)
-            || raw.contains('/')
-            || raw.to_ascii_lowercase().contains("%7e")
-            || query_pairs(raw).iter().any(|(_, value)| spelled(value) && value.chars().any(char::is_uppercase))
-    }),
+    optional(
+        6,
+        "a parameter without a value or =, True for true, and / or ~ escaped otherwise than they should be",
+        PYTHON,
+        |seen| {
+            let raw = query(seen);
+            let odd = |pair: &str| pair.split_once('=').is_none_or(|(_, value)| value.is_empty());
+            let mut pairs = raw.split('&').filter(|pair| !pair.is_empty());
+            let spelled = |value: &str| value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
+            pairs.any(odd)
+                || raw.contains('/')
+                || raw.to_ascii_lowercase().contains("%7e")
+                || query_pairs(raw).iter().any(|(_, value)| spelled(value) && value.chars().any(char::is_uppercase))
+        },
+    ),
     always(7, "no Content-Type on an empty body", PYTHON),
     always(8, "x-cas-requestId on every answer", PYTHON),
     always(9, "206 with Content-Range for every request that carries Range", PYTHON),
@@ -103,10 +110,15 @@ const TOLERANCES: &[Tolerance] = &[
         let names = ["x-cas-content-sha256", "x-cas-sha256-tree-hash"].map(HeaderName::from_static);
         !names.iter().all(|name| all_values(seen, name, lower))
     }),
-    optional(16, "parameters signed in reading B or C", GO, |seen| seen.verified.matched.reading != ParameterReading::A),
-    optional(17, "a slash at the end of the path of multipart uploads", "an old edition of the service's page", |seen| {
-        seen.head.uri.path().ends_with("/multipart-uploads/")
+    optional(16, "parameters signed in reading B or C", GO, |seen| {
+        seen.verified.matched.reading != ParameterReading::A
     }),
+    optional(
+        17,
+        "a slash at the end of the path of multipart uploads",
+        "an old edition of the service's page",
+        |seen| seen.head.uri.path().ends_with("/multipart-uploads/"),
+    ),
     optional(18, "/Output for /output", "the oldest edition of the service's page", |seen| {
         seen.head.uri.path().ends_with("/Output")
     }),
@@ -114,14 +126,16 @@ const TOLERANCES: &[Tolerance] = &[
         !all_values(seen, &CONTENT_RANGE, |value| value.ends_with("/*"))
     }),
     optional(20, "Policy for policy, and a policy that is an object", GO, |seen| {
-        let odd = body_value(seen, "Policy").or_else(|| body_value(seen, "policy").filter(|policy| !policy.is_string()));
+        let odd =
+            body_value(seen, "Policy").or_else(|| body_value(seen, "policy").filter(|policy| !policy.is_string()));
         seen.head.uri.path().ends_with("/access-policy") && odd.is_some()
     }),
     optional(21, "Event for Events", "the table on the service's page", |seen| {
         seen.head.uri.path().ends_with("/notification-configuration") && body_value(seen, "Event").is_some()
     }),
     optional(22, "a retrieval range without an end", PYTHON, |seen| {
-        body_value(seen, "RetrievalByteRange").is_some_and(|range| range.as_str().is_some_and(|range| range.ends_with('-')))
+        body_value(seen, "RetrievalByteRange")
+            .is_some_and(|range| range.as_str().is_some_and(|range| range.ends_with('-')))
     }),
     optional(23, "an inventory limit that is a number", GO, |seen| {
         let parameters = body_value(seen, "InventoryRetrievalParameters");

@@ -11,7 +11,11 @@ use crate::failure::{Failure, Outcome};
 use crate::service::Service;
 use crate::store::vaults;
 
-pub(crate) async fn set(service: &Service, scope: Scope, operation: SetVaultAccessPolicy) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn set(
+    service: &Service,
+    scope: Scope,
+    operation: SetVaultAccessPolicy,
+) -> Outcome<Response<AnswerBody>> {
     let set = move |tx: &rusqlite::Transaction<'_>| {
         let vault = vaults::require(tx, scope.owner, &operation.vault)?;
         vaults::set_policy(tx, &vault, Some(operation.policy.as_str()))
@@ -20,7 +24,11 @@ pub(crate) async fn set(service: &Service, scope: Scope, operation: SetVaultAcce
     answer(SetVaultAccessPolicyOutput::new())
 }
 
-pub(crate) async fn get(service: &Service, scope: Scope, operation: GetVaultAccessPolicy) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn get(
+    service: &Service,
+    scope: Scope,
+    operation: GetVaultAccessPolicy,
+) -> Outcome<Response<AnswerBody>> {
     let vault = service.store.read(move |tx| vaults::require(tx, scope.owner, &operation.vault)).await?;
     let policy = vault.policy.ok_or_else(|| Failure::not_found("access policy"))?;
     let policy = AccessPolicy::parse(policy).map_err(|error| Failure::internal("reading the access policy", &error))?;

@@ -24,7 +24,8 @@ const MAX_EXPEDITED: u64 = 256 * MIB;
 pub(crate) async fn initiate(service: &Service, scope: Scope, operation: InitiateJob) -> Outcome<Response<AnswerBody>> {
     let parameters = operation.parameters;
     let tier = check(&parameters)?;
-    let ready = later(scope.now, if waits(&parameters) { service.settings.job_delay.of(&tier) } else { Default::default() });
+    let ready =
+        later(scope.now, if waits(&parameters) { service.settings.job_delay.of(&tier) } else { Default::default() });
     let job_id = service.ids.job_id();
     let location = format!("{}/jobs/{job_id}", service.vault_path(scope.owner, &operation.vault));
     let id = job_id.clone();
@@ -81,7 +82,8 @@ fn archive_range(
 ) -> Outcome<(i64, ByteRange, Option<TreeHash>)> {
     let archive = archives::find(tx, vault, id)?.ok_or_else(|| Failure::not_found("archive"))?;
     if *tier == Tier::Expedited && archive.size > MAX_EXPEDITED {
-        let message = format!("Tier: Expedited is for archives of at most 256 MiB, this one has {} bytes", archive.size);
+        let message =
+            format!("Tier: Expedited is for archives of at most 256 MiB, this one has {} bytes", archive.size);
         return Err(Failure::invalid(message));
     }
     let invalid = |error: cas_http::InvalidValue| Failure::invalid(format!("RetrievalByteRange: {error}"));

@@ -1,8 +1,8 @@
 //! Multipart uploads: initiate, upload a part, complete, abort, list parts, list uploads.
 
 use cas_api::answers::{
-    AbortMultipartUploadOutput, CompleteMultipartUploadOutput, InitiateMultipartUploadOutput, ListMultipartUploadsOutput,
-    ListPartsOutput, UploadPartOutput,
+    AbortMultipartUploadOutput, CompleteMultipartUploadOutput, InitiateMultipartUploadOutput,
+    ListMultipartUploadsOutput, ListPartsOutput, UploadPartOutput,
 };
 use cas_api::{Part, PartList, UploadDescription, UploadList};
 use cas_http::ops::{
@@ -121,7 +121,8 @@ fn check_parts(parts: &[StoredPart], part_size: PartSize, size: u64, tree_hash: 
             return Err(Failure::invalid(format!("the bytes {end}-{} have not been uploaded", part.start - 1)));
         }
         if part.size != part_size.bytes() && index + 1 < parts.len() {
-            let message = format!("the part at {end} has {} bytes and is not the last: expected {part_size}", part.size);
+            let message =
+                format!("the part at {end} has {} bytes and is not the last: expected {part_size}", part.size);
             return Err(Failure::invalid(message));
         }
         end += part.size;
@@ -139,7 +140,11 @@ fn check_parts(parts: &[StoredPart], part_size: PartSize, size: u64, tree_hash: 
     }
 }
 
-pub(crate) async fn abort(service: &Service, scope: Scope, operation: AbortMultipartUpload) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn abort(
+    service: &Service,
+    scope: Scope,
+    operation: AbortMultipartUpload,
+) -> Outcome<Response<AnswerBody>> {
     let abort = move |tx: &rusqlite::Transaction<'_>| {
         let vault = vaults::require(tx, scope.owner, &operation.vault)?;
         uploads::delete(tx, &uploads::require(tx, vault.id, &operation.upload_id, scope.now)?)
@@ -168,7 +173,11 @@ pub(crate) async fn list_parts(service: &Service, scope: Scope, operation: ListP
     answer(ListPartsOutput::new(PartList::new(description(upload, qcs), parts, marker)))
 }
 
-pub(crate) async fn list(service: &Service, scope: Scope, operation: ListMultipartUploads) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn list(
+    service: &Service,
+    scope: Scope,
+    operation: ListMultipartUploads,
+) -> Outcome<Response<AnswerBody>> {
     let size = page_size(operation.limit);
     let from: i64 = position(operation.marker.as_ref(), "one that a page before gave")?;
     let qcs = service.qcs(scope.owner, &operation.vault);
@@ -234,7 +243,8 @@ mod tests {
         });
         let whole = TreeHash::of(&bytes);
         assert!(check_parts(&[a, b, c], size, 2_500_000, whole).is_ok());
-        let message = |parts: &[StoredPart], announced, hash| check_parts(parts, size, announced, hash).unwrap_err().message;
+        let message =
+            |parts: &[StoredPart], announced, hash| check_parts(parts, size, announced, hash).unwrap_err().message;
         assert_eq!(message(&[a, c], 2_500_000, whole), "the bytes 1048576-2097151 have not been uploaded");
         assert_eq!(message(&[b, c], 2_500_000, whole), "the bytes 0-1048575 have not been uploaded");
         assert!(message(&[a, b], 2_500_000, whole).starts_with("x-cas-archive-size: 2500000 announced"));

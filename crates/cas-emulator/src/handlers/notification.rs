@@ -1,6 +1,8 @@
 //! The notification configuration of a vault: set, get, delete.
 
-use cas_api::answers::{DeleteVaultNotificationsOutput, GetVaultNotificationsOutput, SetVaultNotificationConfigurationOutput};
+use cas_api::answers::{
+    DeleteVaultNotificationsOutput, GetVaultNotificationsOutput, SetVaultNotificationConfigurationOutput,
+};
 use cas_http::document::{NotificationConfiguration, NotificationEvent};
 use cas_http::json::Document as _;
 use cas_http::ops::{DeleteVaultNotifications, GetVaultNotifications, SetVaultNotificationConfiguration};
@@ -34,7 +36,11 @@ pub(crate) async fn set(
     answer(SetVaultNotificationConfigurationOutput::new())
 }
 
-pub(crate) async fn get(service: &Service, scope: Scope, operation: GetVaultNotifications) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn get(
+    service: &Service,
+    scope: Scope,
+    operation: GetVaultNotifications,
+) -> Outcome<Response<AnswerBody>> {
     let vault = service.store.read(move |tx| vaults::require(tx, scope.owner, &operation.vault)).await?;
     let json = vault.notification.ok_or_else(|| Failure::not_found("notification configuration"))?;
     answer(GetVaultNotificationsOutput::new(NotificationConfiguration::from_json(json.as_bytes())?))

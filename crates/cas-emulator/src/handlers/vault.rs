@@ -31,7 +31,11 @@ pub(crate) async fn delete(service: &Service, scope: Scope, operation: DeleteVau
     answer(DeleteVaultOutput::new())
 }
 
-pub(crate) async fn describe(service: &Service, scope: Scope, operation: DescribeVault) -> Outcome<Response<AnswerBody>> {
+pub(crate) async fn describe(
+    service: &Service,
+    scope: Scope,
+    operation: DescribeVault,
+) -> Outcome<Response<AnswerBody>> {
     let live = service.settings.live_totals;
     let read = move |tx: &rusqlite::Transaction<'_>| {
         let vault = vaults::require(tx, scope.owner, &operation.vault)?;

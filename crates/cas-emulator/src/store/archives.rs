@@ -93,12 +93,7 @@ pub(crate) fn insert_blob(tx: &Transaction<'_>, blob: &NewBlob) -> Outcome<i64> 
 }
 
 /// Keeps an archive that is one file. Returns its row's number.
-pub(crate) fn insert_with_blob(
-    tx: &Transaction<'_>,
-    vault: i64,
-    archive: &NewArchive,
-    blob: &NewBlob,
-) -> Outcome<i64> {
+pub(crate) fn insert_with_blob(tx: &Transaction<'_>, vault: i64, archive: &NewArchive, blob: &NewBlob) -> Outcome<i64> {
     let blob = insert_blob(tx, blob)?;
     let archive = insert(tx, vault, archive)?;
     tx.prepare_cached("INSERT INTO segment (archive, start, blob) VALUES (?, 0, ?)")?.execute([archive, blob])?;
@@ -107,7 +102,8 @@ pub(crate) fn insert_with_blob(
 
 /// Keeps an archive whose segments follow. Returns its row's number.
 pub(crate) fn insert(tx: &Transaction<'_>, vault: i64, archive: &NewArchive) -> Outcome<i64> {
-    let sql = "INSERT INTO archive (vault, archive_id, size, tree_hash, description, created) VALUES (?, ?, ?, ?, ?, ?)";
+    let sql =
+        "INSERT INTO archive (vault, archive_id, size, tree_hash, description, created) VALUES (?, ?, ?, ?, ?, ?)";
     tx.prepare_cached(sql)?.execute(params![
         vault,
         archive.archive_id.as_str(),
@@ -177,7 +173,11 @@ pub(crate) fn leaves(tx: &Transaction<'_>, blob: &Blob) -> Outcome<Leaves> {
 }
 
 /// The tree hash of a range of an archive, its end excluded, when the range is one sub-tree (`docs/protocol.md` §4.3). No bytes are read.
-pub(crate) fn range_hash(tx: &Transaction<'_>, archive: &Archive, range: std::ops::Range<u64>) -> Outcome<Option<TreeHash>> {
+pub(crate) fn range_hash(
+    tx: &Transaction<'_>,
+    archive: &Archive,
+    range: std::ops::Range<u64>,
+) -> Outcome<Option<TreeHash>> {
     if !is_tree_aligned(range.clone(), archive.size) {
         return Ok(None);
     }

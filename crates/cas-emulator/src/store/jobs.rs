@@ -98,7 +98,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<(Job, Option<i64>)> {
         id: row.get(0)?,
         vault: row.get(1)?,
         job_id: parsed(row, 2)?,
-        parameters: JobParameters::from_json(parameters.as_bytes()).map_err(|error| unreadable(3, error.to_string()))?,
+        parameters: JobParameters::from_json(parameters.as_bytes())
+            .map_err(|error| unreadable(3, error.to_string()))?,
         created: time(row, 4)?,
         completed: optional_time(row, 5)?,
         status: parsed(row, 6)?,
@@ -177,7 +178,8 @@ pub(crate) fn end(tx: &Transaction<'_>, id: i64, ending: &Ending, now: Timestamp
         Ending::Archive(archive) => (JobStatus::Succeeded, None, None, None, Some(*archive)),
         Ending::Failed(why) => (JobStatus::Failed, Some(why), None, None, None),
     };
-    let sql = "UPDATE job SET completed = ?, status = ?, message = ?, output = ?, marker = ?, archive = coalesce(?, archive)
+    let sql =
+        "UPDATE job SET completed = ?, status = ?, message = ?, output = ?, marker = ?, archive = coalesce(?, archive)
                WHERE id = ? AND completed IS NULL";
     let marker = marker.map(Marker::as_str);
     let ended = tx.prepare_cached(sql)?.execute(params![

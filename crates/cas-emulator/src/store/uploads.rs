@@ -32,7 +32,13 @@ const COLUMNS: &str = "id, upload_id, part_size, description, created";
 
 fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
     let part_size = PartSize::from_bytes(row.get(2)?).map_err(|error| unreadable(2, error.to_string()))?;
-    Ok(Upload { id: row.get(0)?, upload_id: parsed(row, 1)?, part_size, description: row.get(3)?, created: time(row, 4)? })
+    Ok(Upload {
+        id: row.get(0)?,
+        upload_id: parsed(row, 1)?,
+        part_size,
+        description: row.get(3)?,
+        created: time(row, 4)?,
+    })
 }
 
 /// Begins an upload.

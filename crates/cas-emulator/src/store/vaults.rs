@@ -71,8 +71,9 @@ pub(crate) fn create(tx: &Transaction<'_>, owner: AppId, name: &VaultName, now: 
     if find(tx, owner, name)?.is_some() {
         return Ok(());
     }
-    let count: u64 =
-        tx.prepare_cached("SELECT count(*) FROM vault WHERE app_id = ?")?.query_row([number(owner)], |row| row.get(0))?;
+    let count: u64 = tx
+        .prepare_cached("SELECT count(*) FROM vault WHERE app_id = ?")?
+        .query_row([number(owner)], |row| row.get(0))?;
     if count >= MAX_VAULTS {
         let message = format!("an account has at most {MAX_VAULTS} vaults");
         return Err(Failure::new(http::StatusCode::BAD_REQUEST, cas_http::error_body::code::LIMIT_EXCEEDED, message));
@@ -120,9 +121,9 @@ pub(crate) fn set_notification(tx: &Transaction<'_>, vault: &Vault, json: Option
 /// What the vault holds at this moment.
 pub(crate) fn live_totals(tx: &Transaction<'_>, vault: i64, now: Timestamp) -> Outcome<Totals> {
     let sql = "SELECT count(*), coalesce(sum(size), 0) FROM archive WHERE vault = ? AND deleted IS NULL";
-    let totals = tx.prepare_cached(sql)?.query_row([vault], |row| {
-        Ok(Totals { date: now, archives: row.get(0)?, bytes: row.get(1)? })
-    })?;
+    let totals = tx
+        .prepare_cached(sql)?
+        .query_row([vault], |row| Ok(Totals { date: now, archives: row.get(0)?, bytes: row.get(1)? }))?;
     Ok(totals)
 }
 

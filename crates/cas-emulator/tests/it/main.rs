@@ -1,4 +1,14 @@
 //! The emulator from outside, byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "this is all test code, and its helpers are not marked as such")]
+
+mod access;
+mod durability;
+mod faults;
+mod hostile;
+mod jobs;
+mod operations;
+mod program;
 mod rules;
+mod signatures;
 mod wire;

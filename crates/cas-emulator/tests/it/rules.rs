@@ -38,7 +38,8 @@ async fn rule_2_a_host_is_taken_with_and_without_its_port() {
         (HOST, "cas.ap-chengdu.myqcloud.com:80"),
     ] {
         let signed_head = Call::new("GET", "/-/vaults").header("Host", signed).head(Some(&wire.credentials), wire.now);
-        let head = String::from_utf8(signed_head).unwrap().replacen(&format!("Host: {signed}"), &format!("Host: {sent}"), 1);
+        let head =
+            String::from_utf8(signed_head).unwrap().replacen(&format!("Host: {signed}"), &format!("Host: {sent}"), 1);
         assert_eq!(wire.exchange(head.as_bytes(), b"").await.unwrap().status, 200, "sent {sent}, signed {signed}");
     }
     let other = Call::new("GET", "/-/vaults").header("Host", "elsewhere").head(Some(&wire.credentials), wire.now);
@@ -62,7 +63,10 @@ async fn rule_4_nothing_but_method_and_path_needs_to_be_signed() {
         call.sign_with(|signing| (signing.headers, signing.parameters) = (HeaderPolicy::None, ParameterPolicy::None))
     };
     let call = bare(Call::new("GET", "/-/vaults?limit=1"));
-    assert!(String::from_utf8_lossy(&call.head(Some(&wire.credentials), wire.now)).contains("q-header-list=&q-url-param-list=&"));
+    assert!(
+        String::from_utf8_lossy(&call.head(Some(&wire.credentials), wire.now))
+            .contains("q-header-list=&q-url-param-list=&")
+    );
     wire.send(call).await.expect(200);
     wire.send(bare(Call::new("POST", "/-/vaults/photos/archives")).body("hello").hashed()).await.expect(201);
 }
@@ -163,10 +167,30 @@ async fn rule_9_every_request_with_a_range_is_answered_with_206() {
 #[tokio::test]
 async fn rule_10_every_job_has_every_key() {
     let keys = [
-        "Action", "ArchiveDescription", "ArchiveId", "ArchiveSHA256TreeHash", "ArchiveSizeInBytes", "Bucket", "CallBackUrl",
-        "Completed", "CompletionDate", "Condition", "CreationDate", "InventoryRetrievalParameters", "InventorySizeInBytes",
-        "JobCallBackUrl", "JobDescription", "JobId", "Object", "Range", "RetrievalByteRange", "SHA256TreeHash", "StatusCode",
-        "StatusMessage", "Tier", "VaultQCS",
+        "Action",
+        "ArchiveDescription",
+        "ArchiveId",
+        "ArchiveSHA256TreeHash",
+        "ArchiveSizeInBytes",
+        "Bucket",
+        "CallBackUrl",
+        "Completed",
+        "CompletionDate",
+        "Condition",
+        "CreationDate",
+        "InventoryRetrievalParameters",
+        "InventorySizeInBytes",
+        "JobCallBackUrl",
+        "JobDescription",
+        "JobId",
+        "Object",
+        "Range",
+        "RetrievalByteRange",
+        "SHA256TreeHash",
+        "StatusCode",
+        "StatusMessage",
+        "Tier",
+        "VaultQCS",
     ];
     let emulator = with_vault().await;
     let mut wire = connect(&emulator);
@@ -234,7 +258,8 @@ async fn rule_14_every_aligned_slice_of_an_output_has_its_tree_hash() {
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
     for (index, slice) in bytes.chunks(32 * MIB).enumerate() {
         let start = index * 32 * MIB;
-        let part = wire.output("photos", &job, Some(&format!("bytes={start}-{}", start + slice.len() - 1))).await.expect(206);
+        let part =
+            wire.output("photos", &job, Some(&format!("bytes={start}-{}", start + slice.len() - 1))).await.expect(206);
         assert_eq!(part.headers["x-cas-sha256-tree-hash"], TreeHash::of(slice).to_string(), "slice {index}");
         assert!(part.body == slice);
     }
@@ -287,11 +312,18 @@ async fn a_strict_emulator_puts_up_with_nothing() {
                 .header("x-cas-sha256-tree-hash", &upper)
                 .body("hello"),
         ),
-        (16, Call::new("GET", "/-/vaults/photos/jobs?statuscode=InProgress").sign_with(|signing| {
-            signing.dialect.reading = cas_sign::ParameterReading::C;
-        })),
+        (
+            16,
+            Call::new("GET", "/-/vaults/photos/jobs?statuscode=InProgress").sign_with(|signing| {
+                signing.dialect.reading = cas_sign::ParameterReading::C;
+            }),
+        ),
         (17, Call::new("GET", "/-/vaults/photos/multipart-uploads/")),
-        (20, Call::new("PUT", "/-/vaults/photos/access-policy").body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#)),
+        (
+            20,
+            Call::new("PUT", "/-/vaults/photos/access-policy")
+                .body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#),
+        ),
         (
             21,
             Call::new("PUT", "/-/vaults/photos/notification-configuration")

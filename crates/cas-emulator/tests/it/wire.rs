@@ -9,24 +9,24 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 
 /// The name clients use for the emulator.
-pub const HOST: &str = "cas.ap-chengdu.myqcloud.com";
+pub(crate) const HOST: &str = "cas.ap-chengdu.myqcloud.com";
 
 /// A request, as it is about to be written.
 #[derive(Clone, Debug)]
-pub struct Call {
-    pub method: &'static str,
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
     /// Path and query, as sent.
-    pub target: String,
+    pub(crate) target: String,
     /// Headers, in order; `Host` and `Content-Length` are added when they are missing.
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Vec<u8>,
-    pub signing: SigningOptions,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) signing: SigningOptions,
     /// The sign time, relative to the emulator's: from, to.
-    pub window: (i64, i64),
+    pub(crate) window: (i64, i64),
 }
 
 impl Call {
-    pub fn new(method: &'static str, target: impl Into<String>) -> Self {
+    pub(crate) fn new(method: &'static str, target: impl Into<String>) -> Self {
         Call {
             method,
             target: target.into(),
@@ -37,23 +37,23 @@ impl Call {
         }
     }
 
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
     }
 
     /// Adds both hashes of the body.
-    pub fn hashed(self) -> Self {
+    pub(crate) fn hashed(self) -> Self {
         let (sha256, tree) = (ContentSha256::of(&self.body), TreeHash::of(&self.body));
         self.header("x-cas-content-sha256", sha256.to_string()).header("x-cas-sha256-tree-hash", tree.to_string())
     }
 
-    pub fn sign_with(mut self, change: impl FnOnce(&mut SigningOptions)) -> Self {
+    pub(crate) fn sign_with(mut self, change: impl FnOnce(&mut SigningOptions)) -> Self {
         change(&mut self.signing);
         self
     }
@@ -63,12 +63,15 @@ impl Call {
     }
 
     /// The head, signed at `now` unless `credentials` are absent, with the empty line at its end.
-    pub fn head(&self, credentials: Option<&Credentials>, now: i64) -> Vec<u8> {
+    pub(crate) fn head(&self, credentials: Option<&Credentials>, now: i64) -> Vec<u8> {
         let mut call = self.clone();
         if !call.has("host") {
             call.headers.insert(0, ("Host".into(), HOST.into()));
         }
-        if !call.has("content-length") && !call.has("transfer-encoding") && (call.method != "GET" || !call.body.is_empty()) {
+        if !call.has("content-length")
+            && !call.has("transfer-encoding")
+            && (call.method != "GET" || !call.body.is_empty())
+        {
             call = call.clone().header("Content-Length", self.body.len().to_string());
         }
         if let Some(credentials) = credentials {
@@ -112,31 +115,31 @@ impl Call {
 
 /// An answer, as it came.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.headers.get("content-type").map(String::as_str), Some("application/json"), "{self:?}");
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// Status and code of an error, as one text.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         assert!(self.status >= 400, "expected an error: {} {:?}", self.status, self.headers);
         format!("{} {}", self.status, self.json()["code"].as_str().unwrap())
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.json()["message"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self
     }
@@ -144,46 +147,46 @@ impl Answer {
 
 /// A connection to an emulator, and who signs on it.
 #[derive(Debug)]
-pub struct Wire<IO> {
-    pub io: IO,
-    pub credentials: Credentials,
-    pub now: i64,
+pub(crate) struct Wire<IO> {
+    pub(crate) io: IO,
+    pub(crate) credentials: Credentials,
+    pub(crate) now: i64,
     /// What was read beyond the last answer.
     rest: Vec<u8>,
 }
 
 /// A connection in memory, signed by the emulator's first account.
-pub fn connect(emulator: &Emulator) -> Wire<DuplexStream> {
+pub(crate) fn connect(emulator: &Emulator) -> Wire<DuplexStream> {
     Wire::new(emulator.connect(), emulator)
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
-    pub fn new(io: IO, emulator: &Emulator) -> Self {
+    pub(crate) fn new(io: IO, emulator: &Emulator) -> Self {
         let now = emulator.clock().signing_now().unix_seconds();
         Wire { io, credentials: emulator.credentials(), now, rest: Vec::new() }
     }
 
     /// Sends a signed request and reads its answer.
-    pub async fn send(&mut self, call: Call) -> Answer {
+    pub(crate) async fn send(&mut self, call: Call) -> Answer {
         let head = call.head(Some(&self.credentials), self.now);
         self.exchange(&head, &call.body).await.expect("an answer")
     }
 
     /// Sends a request without a signature.
-    pub async fn send_unsigned(&mut self, call: Call) -> Answer {
+    pub(crate) async fn send_unsigned(&mut self, call: Call) -> Answer {
         let head = call.head(None, self.now);
         self.exchange(&head, &call.body).await.expect("an answer")
     }
 
     /// Sends bytes and reads an answer; `None` when the connection ends without one.
-    pub async fn exchange(&mut self, head: &[u8], body: &[u8]) -> Option<Answer> {
+    pub(crate) async fn exchange(&mut self, head: &[u8], body: &[u8]) -> Option<Answer> {
         self.io.write_all(head).await.ok();
         self.io.write_all(body).await.ok();
         self.receive().await
     }
 
     /// Reads an answer; `None` when the connection ends before one is complete.
-    pub async fn receive(&mut self) -> Option<Answer> {
+    pub(crate) async fn receive(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(end) = self.rest.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
@@ -214,53 +217,54 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     }
 
     /// Whether the emulator closes the connection now, without another byte.
-    pub async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         self.rest.is_empty() && self.more().await.is_none()
     }
 
     // What most tests need before they come to their point.
 
-    pub async fn create_vault(&mut self, name: &str) {
+    pub(crate) async fn create_vault(&mut self, name: &str) {
         self.send(Call::new("PUT", format!("/-/vaults/{name}"))).await.expect(201);
     }
 
-    pub async fn upload(&mut self, vault: &str, bytes: &[u8]) -> String {
+    pub(crate) async fn upload(&mut self, vault: &str, bytes: &[u8]) -> String {
         let call = Call::new("POST", format!("/-/vaults/{vault}/archives")).body(bytes).hashed();
         self.send(call).await.expect(201).headers["x-cas-archive-id"].clone()
     }
 
-    pub async fn initiate_upload(&mut self, vault: &str, part_size: u64) -> String {
-        let call = Call::new("POST", format!("/-/vaults/{vault}/multipart-uploads")).header("x-cas-part-size", part_size.to_string());
+    pub(crate) async fn initiate_upload(&mut self, vault: &str, part_size: u64) -> String {
+        let call = Call::new("POST", format!("/-/vaults/{vault}/multipart-uploads"))
+            .header("x-cas-part-size", part_size.to_string());
         self.send(call).await.expect(201).headers["x-cas-multipart-upload-id"].clone()
     }
 
-    pub async fn upload_part(&mut self, vault: &str, upload: &str, start: usize, bytes: &[u8]) -> Answer {
+    pub(crate) async fn upload_part(&mut self, vault: &str, upload: &str, start: usize, bytes: &[u8]) -> Answer {
         let range = format!("bytes {start}-{}/*", start + bytes.len() - 1);
         let call = Call::new("PUT", format!("/-/vaults/{vault}/multipart-uploads/{upload}"));
         self.send(call.header("Content-Range", range).body(bytes).hashed()).await
     }
 
-    pub async fn complete(&mut self, vault: &str, upload: &str, bytes: &[u8]) -> Answer {
+    pub(crate) async fn complete(&mut self, vault: &str, upload: &str, bytes: &[u8]) -> Answer {
         let call = Call::new("POST", format!("/-/vaults/{vault}/multipart-uploads/{upload}"))
             .header("x-cas-archive-size", bytes.len().to_string())
             .header("x-cas-sha256-tree-hash", TreeHash::of(bytes).to_string());
         self.send(call).await
     }
 
-    pub async fn start_job(&mut self, vault: &str, parameters: Value) -> Answer {
+    pub(crate) async fn start_job(&mut self, vault: &str, parameters: Value) -> Answer {
         self.send(Call::new("POST", format!("/-/vaults/{vault}/jobs")).body(parameters.to_string())).await
     }
 
     /// Starts a job and returns its ID.
-    pub async fn job(&mut self, vault: &str, parameters: Value) -> String {
+    pub(crate) async fn job(&mut self, vault: &str, parameters: Value) -> String {
         self.start_job(vault, parameters).await.expect(202).headers["x-cas-job-id"].clone()
     }
 
-    pub async fn describe_job(&mut self, vault: &str, job: &str) -> Value {
+    pub(crate) async fn describe_job(&mut self, vault: &str, job: &str) -> Value {
         self.send(Call::new("GET", format!("/-/vaults/{vault}/jobs/{job}"))).await.expect(200).json()
     }
 
-    pub async fn output(&mut self, vault: &str, job: &str, range: Option<&str>) -> Answer {
+    pub(crate) async fn output(&mut self, vault: &str, job: &str, range: Option<&str>) -> Answer {
         let call = Call::new("GET", format!("/-/vaults/{vault}/jobs/{job}/output"));
         self.send(match range {
             Some(range) => call.header("Range", range),
@@ -269,16 +273,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         .await
     }
 
-    pub async fn get(&mut self, target: impl Into<String>) -> Answer {
+    pub(crate) async fn get(&mut self, target: impl Into<String>) -> Answer {
         self.send(Call::new("GET", target)).await
     }
 
-    pub async fn delete(&mut self, target: impl Into<String>) -> Answer {
+    pub(crate) async fn delete(&mut self, target: impl Into<String>) -> Answer {
         self.send(Call::new("DELETE", target)).await
     }
 }
 
 /// Bytes that betray a swap: byte i is (31·(i mod 256) + 7·⌊i / 1 MiB⌋) mod 256.
-pub fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| ((31 * (at % 256) + 7 * (at >> 20)) % 256) as u8).collect()
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    let bytes = (0..length).map(|at| (31 * (at % 256) + 7 * (at >> 20)) % 256);
+    bytes.map(|byte| u8::try_from(byte).expect("it is less than 256")).collect()
 }

@@ -1,0 +1,230 @@
+//! The program as a program: its one line, its signals, its refusals, and what is left of it when it is killed.
+#![cfg(unix)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use cas_emulator::{Account, Emulator};
+use cas_http::AppId;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::wire::{Call, Wire, pattern};
+
+const MIB: usize = 1 << 20;
+const SECRET: &str = "program-secret-key";
+
+/// A running program. It is killed when the value is dropped.
+struct Program {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    line: String,
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cas-emulator"));
+    command.args(arguments).env_remove("CAS_EMULATOR_ACCOUNTS").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        Program { child, stdout, line }
+    }
+
+    fn on(directory: &Path) -> Self {
+        let account = format!("program:{SECRET}:1250000009");
+        let directory = directory.to_str().unwrap();
+        Self::start(&mut command(&["--listen", "127.0.0.1:0", "--data", directory, "--account", &account, "--json"]))
+    }
+
+    fn endpoint(&self) -> String {
+        let line: Value = serde_json::from_str(&self.line).unwrap();
+        line["endpoint"].as_str().unwrap().to_owned()
+    }
+
+    async fn connect(&self) -> Wire<TcpStream> {
+        let stream = TcpStream::connect(self.endpoint().strip_prefix("http://").unwrap()).await.unwrap();
+        // Only its clock is asked for; it is the clock of this machine, as the program's is.
+        let clock = Emulator::builder().without_port().start().await.unwrap();
+        let mut wire = Wire::new(stream, &clock);
+        let account = Account::new("program", SECRET, AppId::new(1_250_000_009)).unwrap();
+        wire.credentials = account.credentials().clone();
+        wire
+    }
+
+    /// Sends a signal and waits for the end: the status, and everything it said after its line.
+    fn end(mut self, signal: &str) -> (ExitStatus, String, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let (mut out, mut err) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut out).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        (self.child.wait().unwrap(), out, err)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Runs the program to its end: the exit code, what it said on standard output, and on standard error.
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn fsck(directory: &Path) -> (Option<i32>, String, String) {
+    run(&mut command(&["fsck", "--data", directory.to_str().unwrap()]))
+}
+
+#[tokio::test]
+async fn it_says_one_line_and_ends_cleanly_on_both_signals() {
+    let directory = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let program = Program::on(directory.path());
+        let line: Value = serde_json::from_str(&program.line).unwrap();
+        let endpoint = program.endpoint();
+        assert_eq!(line, json!({"endpoint": endpoint, "app_id": "1250000009", "secret_id": "program"}));
+        assert!(endpoint.starts_with("http://127.0.0.1:") && !endpoint.ends_with(":0"), "{endpoint}");
+        program.connect().await.create_vault("photos").await;
+        let (status, out, err) = program.end(signal);
+        assert_eq!((status.code(), out.as_str(), err.as_str()), (Some(0), "", ""), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn no_output_holds_the_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let account = format!("program:{SECRET}:1250000009");
+    let data = directory.path().to_str().unwrap();
+    let mut command = command(&["--listen", "127.0.0.1:0", "--data", data]);
+    let program = Program::start(command.env("CAS_EMULATOR_ACCOUNTS", &account).env("CAS_LOG", "trace"));
+    assert!(program.line.contains("secret id program"), "{}", program.line);
+    let mut said = program.line.clone();
+    let endpoint = said.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let clock = Emulator::builder().without_port().start().await.unwrap();
+    let mut wire = Wire::new(TcpStream::connect(endpoint).await.unwrap(), &clock);
+    wire.credentials = Account::new("program", SECRET, AppId::new(1)).unwrap().credentials().clone();
+    wire.create_vault("photos").await;
+    wire.credentials = Account::default().credentials().clone();
+    assert_eq!(wire.get("/-/vaults").await.error(), "400 UnrecognizedClientException");
+    let (_, out, err) = program.end("-TERM");
+    said = said + &out + &err;
+    assert!(err.contains("refused"), "the log was written: {err}");
+    assert!(!said.contains(SECRET) && !said.contains("q-signature="), "{said}");
+}
+
+#[tokio::test]
+async fn a_killed_program_loses_nothing_that_it_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(3 * MIB + 7);
+    let mut archives = Vec::new();
+    for round in 0..3 {
+        let program = Program::on(directory.path());
+        let mut wire = program.connect().await;
+        wire.create_vault("photos").await;
+        archives.push(wire.upload("photos", &bytes[round..]).await);
+        let upload = wire.initiate_upload("photos", MIB as u64).await;
+        wire.upload_part("photos", &upload, 0, &bytes[..MIB]).await.expect(204);
+
+        // Half of an archive and half of a part are on their way when it is killed.
+        let archive = Call::new("POST", "/-/vaults/photos/archives").body(&bytes).hashed();
+        let part = Call::new("PUT", format!("/-/vaults/photos/multipart-uploads/{upload}"))
+            .header("Content-Range", format!("bytes {MIB}-{}/*", 2 * MIB - 1))
+            .body(&bytes[MIB..2 * MIB])
+            .hashed();
+        let mut half_sent = Vec::new();
+        for call in [archive, part] {
+            let mut wire = program.connect().await;
+            wire.io.write_all(&call.head(Some(&wire.credentials), wire.now)).await.unwrap();
+            wire.io.write_all(&call.body[..call.body.len() / 2]).await.unwrap();
+            half_sent.push(wire);
+        }
+        let (status, ..) = program.end("-KILL");
+        assert!(!status.success());
+
+        let (code, report, _) = fsck(directory.path());
+        assert_eq!(code, Some(0), "{report}");
+        let program = Program::on(directory.path());
+        let mut wire = program.connect().await;
+        for (index, archive) in archives.iter().enumerate() {
+            let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+            assert!(wire.output("photos", &job, None).await.expect(200).body == bytes[index..]);
+        }
+        let parts = wire.get(format!("/-/vaults/photos/multipart-uploads/{upload}")).await.json();
+        assert_eq!(parts["Parts"].as_array().unwrap().len(), 1);
+        let inventory = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
+        let listed = wire.output("photos", &inventory, None).await.json()["ArchiveList"].clone();
+        assert_eq!(listed.as_array().unwrap().len(), archives.len(), "nothing that was not acknowledged");
+        assert_eq!(std::fs::read_dir(directory.path().join("unfinished")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_second_program_on_one_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = Program::on(directory.path());
+    let data = directory.path().to_str().unwrap();
+    let (code, out, err) = run(&mut command(&["--listen", "127.0.0.1:0", "--data", data]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(err, format!("cas-emulator: another emulator uses the directory {data}\n"));
+    assert_eq!(fsck(directory.path()).0, Some(1));
+}
+
+/// S15.
+#[test]
+fn s15_other_machines_are_let_in_only_on_request_and_not_with_the_default_key() {
+    for (arguments, why) in [
+        (&["--listen", "0.0.0.0:0"][..], "that has to be allowed"),
+        (&["--listen", "[::]:0"], "that has to be allowed"),
+        (&["--listen", "0.0.0.0:0", "--account", "a:b:1"], "that has to be allowed"),
+        (&["--listen", "0.0.0.0:0", "--allow-remote"], "configure an account"),
+    ] {
+        let (code, out, err) = run(&mut command(arguments));
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(err.contains(why), "{err}");
+    }
+    let allowed =
+        Program::start(&mut command(&["--listen", "0.0.0.0:0", "--allow-remote", "--account", "a:b:1", "--json"]));
+    assert!(allowed.endpoint().starts_with("http://0.0.0.0:"));
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_said() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, code, message) in [
+        (&["--listen", &address][..], 1, "cannot be listened on"),
+        (&["--listen", "nowhere"], 1, "cannot be listened on"),
+        (&["--account", "id-without-a-key"], 1, "expected SECRET_ID:SECRET_KEY:APPID"),
+        (&["--strict=99"], 1, "there is no tolerance 99"),
+        (&["--strict=7"], 1, "there is no tolerance 7 that can be turned off"),
+        (&["--job-delay", "soon"], 2, "expected tier, or a time"),
+        (&["--time-scale", "0"], 2, "--time-scale"),
+        (&["--data", "/dev/null/x"], 1, "cannot be used"),
+        (&["fsck"], 2, "--data"),
+        (&["--no-such-option"], 2, "--no-such-option"),
+    ] {
+        let (actual, out, err) = run(&mut command(arguments));
+        assert_eq!((actual, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
+        assert!(err.contains(message), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn tolerances_are_listed() {
+    let (code, out, _) = run(&mut command(&["--list-tolerances"]));
+    assert_eq!((code, out.lines().count()), (Some(0), 25));
+    assert!(out.starts_with(" 1  two Host headers, "), "{out}");
+}
