@@ -58,7 +58,9 @@ impl<'r> FormatString<'r> {
             return Err(SignError::Empty { field: Field::ParameterName });
         }
         let signs = |name: &str| options.headers.signs(name, &options.dialect, carries_data);
-        Self::select(request, &options.dialect, &request.headers, signs, |_| all_parameters)
+        let format_string = Self::select(request, &options.dialect, &request.headers, signs, |_| all_parameters)?;
+        format_string.signed_headers().try_for_each(Header::check_listable)?;
+        Ok(format_string)
     }
 
     /// Puts the headers and the parameters that are to be signed in order. The request's own headers do not count, those given do; parameters

@@ -51,6 +51,8 @@ pub(crate) struct Header<'a> {
     pub(crate) value: &'a [u8],
     /// Whether the name is one that a header may have.
     valid_name: bool,
+    /// Whether the name can stand in a list: an ampersand, which a header may have, would end it.
+    listable: bool,
     /// Whether the value is signed as it stands: nothing to trim, nothing to escape.
     pub(crate) plain: bool,
 }
@@ -140,7 +142,7 @@ impl<'a> SignableRequest<'a> {
 
     /// Refuses what could not be sent.
     pub(crate) fn check(&self) -> Result<(), SignError> {
-        check(self.method.as_bytes(), |byte| kind(byte) != NO_TOKEN, || Field::Method)?;
+        check(self.method.as_bytes(), |byte| kind(byte) & NO_TOKEN == 0, || Field::Method)?;
         // All that is forbidden in a path is among these, and a usual path has none of them.
         if self.path.bytes().fold(false, |found, byte| found | (byte <= b'#') | (byte == b'?')) {
             check(self.path.as_bytes(), |byte| keeps_the_line(byte) && byte != b'?' && byte != b'#', || Field::Path)?;
@@ -159,23 +161,29 @@ impl<'a> Header<'a> {
         let kinds = name.bytes().fold(0, |kinds, byte| kinds | kind(byte));
         let valid_name = kinds & NO_TOKEN == 0 && !name.is_empty();
         let name = if kinds & UPPER == 0 { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
-        Self { name, value, valid_name, plain: all_plain(value) }
+        Self { name, value, valid_name, listable: kinds & AMPERSAND == 0, plain: all_plain(value) }
     }
 
     /// A header that an HTTP library has checked: the name is valid and in lower case.
     #[cfg(feature = "http")]
     pub(crate) fn checked(name: &'a str, value: &'a [u8]) -> Self {
-        Self { name: Cow::Borrowed(name), value, valid_name: true, plain: all_plain(value) }
+        let listable = !name.bytes().fold(false, |found, byte| found | (byte == b'&'));
+        Self { name: Cow::Borrowed(name), value, valid_name: true, listable, plain: all_plain(value) }
     }
 
     fn check(&self) -> Result<(), SignError> {
         if !self.valid_name {
-            check(self.name.as_bytes(), |byte| kind(byte) != NO_TOKEN, || Field::HeaderName)?;
+            check(self.name.as_bytes(), |byte| kind(byte) & NO_TOKEN == 0, || Field::HeaderName)?;
         }
         if !self.plain {
             check(self.value, keeps_the_line, || Field::Header(self.name.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Refuses a header that is to be signed, and could not be listed.
+    pub(crate) fn check_listable(&self) -> Result<(), SignError> {
+        if self.listable { Ok(()) } else { check(self.name.as_bytes(), |byte| byte != b'&', || Field::HeaderName) }
     }
 }
 
@@ -189,6 +197,7 @@ fn kind(byte: u8) -> u8 {
 
 const UPPER: u8 = 1;
 const NO_TOKEN: u8 = 2;
+const AMPERSAND: u8 = 4;
 
 const KINDS: [u8; 256] = {
     let mut kinds = [NO_TOKEN; 256];
@@ -197,6 +206,7 @@ const KINDS: [u8; 256] = {
         kinds[byte as usize] = match byte {
             b'A'..=b'Z' => UPPER,
             b'a'..=b'z' | b'0'..=b'9' => 0,
+            b'&' => AMPERSAND,
             b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => 0,
             _ => NO_TOKEN,
         };

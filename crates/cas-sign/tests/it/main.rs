@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is all test code, and its helpers are not marked as such")]
 
 mod explained;
+mod fuzzed;
 #[cfg(feature = "http")]
 mod heads;
 mod presigned;

@@ -149,6 +149,16 @@ fn bad_input_is_refused_and_named() {
 }
 
 #[test]
+fn a_header_name_that_no_list_can_hold_is_refused_only_when_it_is_to_be_signed() {
+    let request = get("/").with_header("x-cas-a&b", "1");
+    let refused = SignError::ForbiddenByte { field: Field::HeaderName, byte: b'&', at: 7 };
+    assert_eq!(refusal(&request), refused);
+    let mut options = SigningOptions::cas();
+    options.headers = HeaderPolicy::Named(vec!["host".into()]);
+    assert_eq!(signed(&request, &options).header_list(), "host");
+}
+
+#[test]
 fn a_sign_time_outside_the_key_time_is_refused() {
     let key_time = TimeRange::new(100, 200).unwrap();
     let mut options = SigningOptions::cas();
