@@ -40,7 +40,7 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// Cloud Archive Storage (documentation 572/8740, read 2024-12; the official Python client decides where the page leaves things open).
+    /// Cloud Archive Storage: its documentation page 572/8740, and the official Python client (1.0.6) where the page leaves things open.
     ///
     /// The token header is a guess by analogy: no document of the service names one.
     pub const CAS: Self = Self {
@@ -54,7 +54,7 @@ impl Dialect {
         query_form: false,
     };
 
-    /// The XML API of Cloud Object Storage (documentation 436/7778).
+    /// The XML API of Cloud Object Storage: its documentation page 436/7778.
     pub const COS: Self = Self {
         name: Cow::Borrowed("COS"),
         reading: ParameterReading::C,

@@ -1,6 +1,8 @@
 //! A signer that can be told to make mistakes: slow, and with every step open to change. `explain` looks with it for the mistake that somebody
 //! else made.
 
+use zeroize::Zeroizing;
+
 use crate::authorization::Authorization;
 use crate::credentials::Key;
 use crate::dialect::{EmptyValues, PathForm};
@@ -88,7 +90,7 @@ impl Recipe {
     /// Whether this is how the signature was made.
     pub(crate) fn gives(&self, authorization: &Authorization, key: &Key) -> bool {
         let text = self.string_to_sign();
-        self.keys(authorization, key).is_some_and(|key| authorization.signature.is_hmac_of(&key, text.as_bytes()))
+        self.hmac_key(authorization, key).is_some_and(|key| authorization.signature.is_hmac_of(&key, text.as_bytes()))
     }
 
     pub(crate) fn format_string(&self) -> Vec<u8> {
@@ -143,24 +145,29 @@ impl Recipe {
         (!bare).then(|| self.encoding.apply(value, Case::Keep))
     }
 
-    fn keys(&self, authorization: &Authorization, key: &Key) -> Option<Vec<u8>> {
-        let derive = |secret: &str, time| {
-            let key = SigningKey::derive(authorization.algorithm, secret.as_bytes(), time);
-            key.expose().as_bytes().to_vec()
-        };
-        let key_time = authorization.key_time;
-        match (key, self.key) {
-            (Key::Signing(key), KeyUse::HexText) => Some(key.expose().as_bytes().to_vec()),
-            (Key::Signing(key), KeyUse::HexDecoded) => hex::decode(key.expose()).ok(),
-            (Key::Signing(_), _) => None,
-            (Key::Secret(secret), KeyUse::HexText) => Some(derive(secret.expose(), key_time)),
-            (Key::Secret(secret), KeyUse::HexDecoded) => hex::decode(derive(secret.expose(), key_time)).ok(),
-            (Key::Secret(secret), KeyUse::DerivedForSignTime) => Some(derive(secret.expose(), authorization.sign_time)),
-            (Key::Secret(secret), KeyUse::SecretItself) => Some(secret.expose().as_bytes().to_vec()),
-            (Key::Secret(secret), KeyUse::SecretTrimmed) => Some(derive(secret.expose().trim(), key_time)),
-            (Key::Secret(secret), KeyUse::SecretWithLineBreak) => {
-                Some(derive(&format!("{}\n", secret.expose()), key_time))
+    /// The bytes that the last HMAC is keyed with; `None` where only a secret key could give them.
+    fn hmac_key(&self, authorization: &Authorization, key: &Key) -> Option<Zeroizing<Vec<u8>>> {
+        let text = |key: &SigningKey| Zeroizing::new(key.expose().as_bytes().to_vec());
+        let decoded = |key: &SigningKey| hex::decode(key.expose()).ok().map(Zeroizing::new);
+        let secret = match key {
+            Key::Secret(secret) => secret.expose(),
+            Key::Signing(key) => {
+                return match self.key {
+                    KeyUse::HexText => Some(text(key)),
+                    KeyUse::HexDecoded => decoded(key),
+                    _ => None,
+                };
             }
+        };
+        let derive = |secret: &str, time| SigningKey::derive(authorization.algorithm, secret.as_bytes(), time);
+        let key_time = authorization.key_time;
+        match self.key {
+            KeyUse::HexText => Some(text(&derive(secret, key_time))),
+            KeyUse::HexDecoded => decoded(&derive(secret, key_time)),
+            KeyUse::DerivedForSignTime => Some(text(&derive(secret, authorization.sign_time))),
+            KeyUse::SecretItself => Some(Zeroizing::new(secret.as_bytes().to_vec())),
+            KeyUse::SecretTrimmed => Some(text(&derive(secret.trim(), key_time))),
+            KeyUse::SecretWithLineBreak => Some(text(&derive(&Zeroizing::new(format!("{secret}\n")), key_time))),
         }
     }
 }
