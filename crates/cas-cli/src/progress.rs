@@ -1,6 +1,7 @@
 //! How far something is, shown on a terminal and nowhere else.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 
 use cas_objects::Progress;
@@ -9,10 +10,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const TRANSFER: &str =
     "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left{prefix}";
 const COUNT: &str = "{msg} {binary_bytes}, {binary_bytes_per_sec}";
-const WAIT: &str = "{spinner} {msg}";
+const WAIT: &str = "{spinner} {wide_msg}";
 
 /// How often a bar looks at what it shows.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What is done to a file, without the folders it lies in.
+pub(crate) fn title(doing: &str, file: &Path) -> String {
+    format!("{doing} {}", file.file_name().unwrap_or(file.as_os_str()).display())
+}
 
 /// A bar for this many bytes, or a counter where nobody knows how many there are.
 pub(crate) fn bytes(title: impl Into<Cow<'static, str>>, total: Option<u64>) -> ProgressBar {
@@ -38,6 +44,9 @@ pub(crate) async fn transfer<T>(title: String, progress: &Progress, work: impl F
         loop {
             tick.tick().await;
             let now = progress.snapshot();
+            if now.total_bytes == 0 {
+                continue;
+            }
             bar.set_length(now.total_bytes);
             bar.set_position(now.done_bytes);
             if now.total_parts > 1 {

@@ -37,6 +37,11 @@ pub(crate) fn rate(bytes: u64, time: Duration) -> String {
     format!("{}/s", size(u64::try_from(per_second).unwrap_or(u64::MAX)))
 }
 
+/// A number of things: `1 archive`, `3 archives`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +63,11 @@ mod tests {
         }
         assert_eq!(exact_size(5), "5 bytes");
         assert_eq!(exact_size(1 << 20), "1.0 MiB (1048576 bytes)");
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "part")), ["0 parts", "1 part", "2 parts"]);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Demo<'_> {
         let source = Source::file(&self.file).await?;
         let size = source.size().bytes();
         output.story(format_args!("file       {}, {}", self.file.display(), units::exact_size(size)))?;
-        let original = self.steps.time("hash it", size, hash(self.file.clone(), size)).await?;
+        let original = self.steps.time("hash", size, hash(self.file.clone(), size)).await?;
 
         let vault = Vault::create(&self.api, "demo".parse::<cas_http::VaultName>()?).await?;
         output.story(format_args!("vault      {}", vault.name()))?;
@@ -100,7 +100,7 @@ impl Demo<'_> {
         output.story(format_args!("job        {}", job.id()))?;
         let copy = self.local.file("retrieved");
         let downloaded = self.steps.time("download", size, download(&job, &copy, part_size)).await?;
-        output.story(format_args!("download   {}, {} ranges", copy.display(), downloaded.slices))?;
+        output.story(format_args!("download   {}, {}", copy.display(), units::count(downloaded.slices, "range")))?;
 
         let came_back = self.steps.time("compare", size, compare(self.file.clone(), copy, size)).await?;
         same("tree hash of what came back", &came_back.tree_hash, &original.tree_hash)?;
@@ -113,7 +113,7 @@ impl Demo<'_> {
         let vaults: Vec<Vault> = Vault::list_all_vaults(&self.api).try_collect().await?;
         let described = vaults.iter().map(|vault| {
             let (count, size) = (vault.number_of_archives().unwrap_or(0), vault.size().unwrap_or(0));
-            format!("vault {} with {count} archives, {}", vault.name(), units::size(size))
+            format!("vault {} with {}, {}", vault.name(), units::count(count, "archive"), units::size(size))
         });
         let text = described.collect::<Vec<_>>().join("; ");
         Ok(if text.is_empty() { "nothing of earlier runs".to_owned() } else { text })

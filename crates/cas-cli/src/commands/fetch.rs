@@ -71,7 +71,7 @@ impl<'o> Target<'o> {
         if let Some(count) = self.options.ranges_in_flight {
             call = call.slices_in_flight(count);
         }
-        let title = format!("download {shown}");
+        let title = progress::title("download", self.path);
         let outcome = unless_interrupted(progress::transfer(title, &progress, call.into_future())).await;
         let failure = match outcome {
             Some(Ok(downloaded)) => return Ok(downloaded),

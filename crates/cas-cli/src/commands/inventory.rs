@@ -106,7 +106,7 @@ impl Listing {
             ));
         }
         let as_of = date.map_or_else(String::new, |date| format!(", as of {date}"));
-        output.notice(format_args!("{count} archives, {}{as_of}", units::size(bytes)));
+        output.notice(format_args!("{}, {}{as_of}", units::count(count, "archive"), units::size(bytes)));
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn until_done(job: &mut Job, session: &Session) -> Result<(), F
 }
 
 fn waiting_line(id: &JobId, status: &JobStatus) -> String {
-    format!("job {id} is {status}")
+    format!("{status}: job {id}")
 }
 
 /// What a program is told of a job.

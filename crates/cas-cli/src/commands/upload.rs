@@ -19,7 +19,7 @@ pub(crate) async fn run(args: &UploadArgs, global: &GlobalOptions, output: Outpu
 
 async fn upload(args: &UploadArgs, source: Source, session: &Session, output: Output) -> Result<(), Failure> {
     let progress = Progress::new();
-    let title = format!("upload {}", args.file.display());
+    let title = progress::title("upload", &args.file);
     let work = call(args, source, session).progress(&progress);
     let outcome = unless_interrupted(progress::transfer(title, &progress, work.into_future())).await;
     let failure = match outcome {

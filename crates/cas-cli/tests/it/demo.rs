@@ -19,7 +19,7 @@ fn a_second_run_finds_what_the_first_one_left() {
     folder.write("a", "first");
     folder.write("b", "second");
     folder.cas("demo a").ok().says("one request").says("1 range");
-    folder.cas("demo b").ok().says("vault demo with 1 archives, 5 bytes");
+    folder.cas("demo b").ok().says("vault demo with 1 archive, 5 bytes");
     let json = folder.cas("demo a --json").ok().json();
     assert_eq!(
         (json["size"].as_u64(), json["equal"].as_bool(), json["parts"].as_u64()),

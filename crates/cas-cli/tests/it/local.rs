@@ -47,7 +47,13 @@ fn a_small_file_goes_up_in_one_request_and_comes_back() {
         (archive.clone(), "Urlaub 2024, Köln".to_owned())
     );
     assert_eq!(text(entry, "tree_hash"), TREE_HASH);
-    folder.cas("inventory films --local").ok().says(&archive).says("6.5 MiB").says("Köln").complains("1 archives");
+    folder
+        .cas("inventory films --local")
+        .ok()
+        .says(&archive)
+        .says("6.5 MiB")
+        .says("Köln")
+        .complains("1 archive, 6.5 MiB");
 
     let retrieved = folder.cas(&format!("retrieve films {archive} -o back --local --json")).ok().json();
     assert_eq!(

@@ -6,6 +6,8 @@ mod demo;
 mod folder;
 mod interrupt;
 mod local;
+#[cfg(unix)]
+mod page;
 mod remote;
 mod sign;
 mod tree_hash;
