@@ -39,10 +39,18 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.global.json);
     log_if_asked(&cli.global);
-    match tokio::runtime::Runtime::new().map_err(Failure::from).and_then(|runtime| runtime.block_on(run(cli, output))) {
+    match on_runtime(run(cli, output)) {
         Ok(()) => Code::Done.into(),
         Err(failure) => told(&failure, output),
     }
+}
+
+/// Runs a command to its end. A read of a disk that does not answer keeps nobody from leaving.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Tells why a command failed, and gives the exit code for it.

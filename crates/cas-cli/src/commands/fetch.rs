@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cas_objects::{Downloaded, Job, Progress, Verification};
+use cas_objects::{Downloaded, ErrorKind, Job, Progress, Verification};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{DownloadOptions, FetchArgs, GlobalOptions};
@@ -73,12 +73,15 @@ impl<'o> Target<'o> {
         }
         let title = progress::title("download", self.path);
         let outcome = unless_interrupted(progress::transfer(title, &progress, call.into_future())).await;
-        let failure = match outcome {
+        let (failure, is_over) = match outcome {
             Some(Ok(downloaded)) => return Ok(downloaded),
-            Some(Err(error)) => Failure::from(error),
-            None => Problem::Interrupted(format!("download of {shown} was stopped")).into(),
+            Some(Err(error)) => {
+                let is_over = is_over(&error);
+                (Failure::from(error), is_over)
+            }
+            None => (Problem::Interrupted(format!("download of {shown} was stopped")).into(), false),
         };
-        if !unfinished(self.path).exists() {
+        if is_over || !unfinished(self.path).exists() {
             return Err(failure);
         }
         let mut words = vec!["fetch", job.vault().name().as_str(), job.id().as_str()];
@@ -88,6 +91,15 @@ impl<'o> Target<'o> {
             words.push("--force");
         }
         Err(failure.keeping("what has come", session.command(words)))
+    }
+}
+
+/// Whether the same download again would end in the same way.
+fn is_over(error: &cas_objects::Error) -> bool {
+    match error.kind() {
+        ErrorKind::LocalIo | ErrorKind::Integrity => false,
+        ErrorKind::Api(kind) => kind == cas_api::ErrorKind::NotFound,
+        _ => true,
     }
 }
 

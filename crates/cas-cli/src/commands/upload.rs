@@ -1,7 +1,7 @@
 //! `cas upload`: stores a file as an archive, and says how to go on when it is stopped.
 
 use cas_http::{ContentSha256, TreeHash, UploadId};
-use cas_objects::{MULTIPART_THRESHOLD, Progress, Source, UploadArchive, Uploaded};
+use cas_objects::{ErrorKind, MULTIPART_THRESHOLD, Progress, Snapshot, Source, UploadArchive, Uploaded};
 use serde::Serialize;
 
 use crate::cli::{GlobalOptions, UploadArgs};
@@ -22,24 +22,39 @@ async fn upload(args: &UploadArgs, source: Source, session: &Session, output: Ou
     let title = progress::title("upload", &args.file);
     let work = call(args, source, session).progress(&progress);
     let outcome = unless_interrupted(progress::transfer(title, &progress, work.into_future())).await;
-    let failure = match outcome {
+    let (failure, kept) = match outcome {
         Some(Ok(uploaded)) => return tell(args, &uploaded, output),
-        Some(Err(error)) => Failure::from(error),
+        Some(Err(error)) => {
+            let kept = kept(&error).cloned();
+            (error.into(), kept)
+        }
         None => {
             let now = progress.snapshot();
-            let place = if now.total_parts > 1 {
-                format!(" after {} of {} parts", now.done_parts, now.total_parts)
-            } else {
-                String::new()
-            };
-            Problem::Interrupted(format!("upload of {} was stopped{place}", args.file.display())).into()
+            (interrupted(args, &now), now.upload_id)
         }
     };
-    let kept = failure.objects().and_then(cas_objects::Error::upload_id).cloned().or(progress.snapshot().upload_id);
     Err(match kept {
         Some(id) => failure.keeping("the upload", resume_command(args, &id, session)),
         None => failure,
     })
+}
+
+/// The upload that the service keeps, if the same file can go on with it.
+fn kept(error: &cas_objects::Error) -> Option<&UploadId> {
+    let is_over = matches!(
+        error.kind(),
+        // It is the upload of something else, it is gone, or nobody knows whether it is.
+        ErrorKind::InvalidInput | ErrorKind::Api(cas_api::ErrorKind::NotFound | cas_api::ErrorKind::Ambiguous)
+    );
+    error.upload_id().filter(|_| !is_over)
+}
+
+fn interrupted(args: &UploadArgs, now: &Snapshot) -> Failure {
+    let place = match now.total_parts {
+        0 | 1 => String::new(),
+        total => format!(" after {} of {total} parts", now.done_parts),
+    };
+    Problem::Interrupted(format!("upload of {} was stopped{place}", args.file.display())).into()
 }
 
 fn call(args: &UploadArgs, source: Source, session: &Session) -> UploadArchive {

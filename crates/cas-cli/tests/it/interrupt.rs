@@ -97,6 +97,31 @@ fn an_upload_that_the_service_stops_goes_on_too() {
 }
 
 #[test]
+fn an_upload_whose_end_nobody_knows_is_not_said_to_be_kept() {
+    let service = Service::start();
+    let folder = service.folder();
+    service.emulator.faults().add(FaultRule::new(Fault::LoseAnswer).operation("CompleteMultipartUpload"));
+    let run = folder.run(&["upload", "films", "my film", "--part-size", "1M"]).ends_with(1).complains(TREE_HASH);
+    let run = run.complains("cas inventory");
+    assert!(!run.stderr.contains("--resume"), "{}", run.stderr);
+}
+
+#[test]
+fn an_upload_of_another_file_is_not_gone_on_with() {
+    let service = Service::start();
+    let folder = service.folder();
+    service.hang("UploadPart", 3);
+    let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
+    let child = folder.command(CAS, &words).spawn().unwrap();
+    service.wait_until_it_hangs();
+    let command = command_to_go_on(&interrupt(&folder, child));
+    service.emulator.faults().clear();
+    folder.write("my film", pattern(1 << 20));
+    let run = folder.paste(&command).ends_with(1).complains("the upload of something else");
+    assert!(!run.stderr.contains("go on with"), "{}", run.stderr);
+}
+
+#[test]
 fn an_upload_in_one_request_leaves_nothing_when_it_is_interrupted() {
     let service = Service::start();
     let folder = service.folder();
