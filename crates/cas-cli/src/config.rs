@@ -6,7 +6,7 @@ use cas_http::credentials::{
     Cached, CascmdFile, Chain, Credentials, CredentialsError, Environment, EnvironmentCredentials, InstanceRole,
     ProfileFile, ProvideCredentials, WebIdentity,
 };
-use cas_http::{Endpoint, Uid};
+use cas_http::{Endpoint, InvalidValue, Uid};
 
 use crate::cli::GlobalOptions;
 use crate::exit::{Failure, Problem};
@@ -19,14 +19,18 @@ pub(crate) struct Settings<'o> {
     environment: Environment,
 }
 
-/// The service and the account in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+/// The service, the account in it, and the keys to it.
+#[derive(Debug)]
+pub(crate) struct Access {
     pub(crate) endpoint: Endpoint,
     pub(crate) uid: Uid,
+    /// It has given credentials already, and is asked again when they end.
+    pub(crate) source: Source,
+    /// The file of the old program, if everything comes from there.
+    pub(crate) old_file: Option<CascmdFile>,
 }
 
-/// A source of credentials that has given some, and is asked again when they end.
+/// A source of credentials.
 pub(crate) type Source = Arc<dyn ProvideCredentials>;
 
 impl<'o> Settings<'o> {
@@ -40,31 +44,28 @@ impl<'o> Settings<'o> {
         self.environment.get_filled("CAS_LOG")
     }
 
-    /// The service and the account.
+    /// Looks everything up.
     ///
     /// # Errors
     ///
-    /// When no endpoint is named anywhere, or what is named is none.
-    pub(crate) async fn target(&self) -> Result<Target, Failure> {
-        let given =
-            |option: &Option<String>, variable| option.clone().or_else(|| self.environment.get_filled(variable));
-        let (mut endpoint, mut app_id) =
-            (given(&self.options.endpoint, "CAS_ENDPOINT"), given(&self.options.app_id, "CAS_APPID"));
-        if let Some(file) = self.old_file().await {
-            let (old_endpoint, old_app_id) = file.endpoint_and_app_id()?;
-            (endpoint, app_id) = (endpoint.or(old_endpoint), app_id.or(old_app_id));
+    /// When no endpoint is named anywhere, or what is named is none; when no source has credentials, or one that somebody meant to be used
+    /// is broken.
+    pub(crate) async fn access(&self) -> Result<Access, Failure> {
+        let (named, old_file) = (self.endpoint()?, self.old_file());
+        // Told before anybody is asked for keys.
+        if named.is_none() && old_file.is_none() {
+            return Err(no_endpoint());
         }
-        let endpoint = match (endpoint, self.environment.get_filled("TENCENTCLOUD_REGION")) {
-            (Some(endpoint), _) => Endpoint::parse(endpoint)?,
-            (None, Some(region)) => Endpoint::of_region(region)?,
-            (None, None) => {
-                let what = "no endpoint is named: give --endpoint https://cas.REGION.myqcloud.com, CAS_ENDPOINT or \
-                            TENCENTCLOUD_REGION; without an account, --local";
-                return Err(Problem::Usage(what.to_owned()).into());
-            }
+        let (source, old_file) = self.source(old_file).await?;
+        let (old_endpoint, old_app_id) = old_file.as_ref().map_or(Ok((None, None)), CascmdFile::endpoint_and_app_id)?;
+        let endpoint = match (named, old_endpoint) {
+            (Some(endpoint), _) => endpoint,
+            (None, Some(endpoint)) => Endpoint::parse(endpoint)?,
+            (None, None) => return Err(no_endpoint()),
         };
+        let app_id = self.option_or_variable(self.options.app_id.clone(), "CAS_APPID").or(old_app_id);
         let uid = app_id.map_or(Ok(Uid::Own), |text| text.parse())?;
-        Ok(Target { endpoint, uid })
+        Ok(Access { endpoint, uid, source, old_file })
     }
 
     /// Credentials for one signature.
@@ -73,18 +74,8 @@ impl<'o> Settings<'o> {
     ///
     /// When no source has any, or one that somebody meant to be used is broken.
     pub(crate) async fn credentials(&self) -> Result<Credentials, Failure> {
-        Ok(self.provider()?.provide().await?)
-    }
-
-    /// The source of credentials, asked once already, so that a missing key is told before anything else happens.
-    ///
-    /// # Errors
-    ///
-    /// As [`credentials`](Self::credentials).
-    pub(crate) async fn source(&self) -> Result<Source, Failure> {
-        let source: Source = Arc::new(Cached::new(self.provider()?));
-        source.provide().await?;
-        Ok(source)
+        let (source, _) = self.source(self.old_file()).await?;
+        Ok(source.provide().await?)
     }
 
     /// A signing key that somebody else derived, where one is given.
@@ -106,33 +97,39 @@ impl<'o> Settings<'o> {
         })
     }
 
-    /// The file of the old program, when nothing else has credentials: then it also names the service and the account.
-    pub(crate) async fn old_file(&self) -> Option<CascmdFile> {
-        let GlobalOptions { secret_id, secret_key, profile, .. } = self.options;
-        if secret_id.is_some() || secret_key.is_some() || profile.is_some() {
-            return None;
-        }
-        let newer = Chain::new()
-            .then(EnvironmentCredentials::new(self.environment.clone()))
-            .then(ProfileFile::new(self.environment.clone()));
-        let is_last = newer.provide().await.is_err_and(|error| error.is_absent());
-        CascmdFile::of_user(&self.environment).filter(|file| is_last && file.path().exists())
+    /// The endpoint that an option or the environment names.
+    fn endpoint(&self) -> Result<Option<Endpoint>, InvalidValue> {
+        let endpoint = self.option_or_variable(self.options.endpoint.clone(), "CAS_ENDPOINT").map(Endpoint::parse);
+        let region = || self.environment.get_filled("TENCENTCLOUD_REGION").map(Endpoint::of_region);
+        endpoint.or_else(region).transpose()
     }
 
-    fn provider(&self) -> Result<Chain, Failure> {
+    /// The file of the old program, if there is one.
+    fn old_file(&self) -> Option<CascmdFile> {
+        CascmdFile::of_user(&self.environment).filter(|file| file.path().exists())
+    }
+
+    /// The first source that has credentials; and the file of the old program, if it is that.
+    async fn source(&self, old_file: Option<CascmdFile>) -> Result<(Source, Option<CascmdFile>), Failure> {
         let environment = || self.environment.clone();
         if let Some(credentials) = self.typed()? {
-            return Ok(Chain::new().then(credentials));
+            return Ok((Arc::new(credentials), None));
         }
         if let Some(profile) = &self.options.profile {
-            return Ok(Chain::new().then(ProfileFile::new(environment()).named(profile)));
+            return Ok((asked(ProfileFile::new(environment()).named(profile)).await?, None));
         }
-        let mut chain =
-            Chain::new().then(EnvironmentCredentials::new(environment())).then(ProfileFile::new(environment()));
-        if let Some(file) = CascmdFile::of_user(&self.environment) {
-            chain = chain.then(file);
+        let newer = Chain::new().then(EnvironmentCredentials::new(environment())).then(ProfileFile::new(environment()));
+        match asked(newer.clone()).await {
+            Err(error) if error.is_absent() => {}
+            found => return Ok((found?, None)),
         }
-        Ok(chain.then(WebIdentity::new(environment())).then(InstanceRole::new(&self.environment)))
+        if let Some(file) = old_file {
+            return Ok((asked(file.clone()).await?, Some(file)));
+        }
+        // The absent ones once more, so that the error lists all that was looked into.
+        let all = CascmdFile::of_user(&self.environment).into_iter().fold(newer, Chain::then);
+        let all = all.then(WebIdentity::new(environment())).then(InstanceRole::new(&self.environment));
+        Ok((asked(all).await?, None))
     }
 
     /// The credentials of the options. One half may stand in the environment, so that the key need not be typed.
@@ -164,6 +161,19 @@ impl<'o> Settings<'o> {
     fn option_or_variable(&self, option: Option<String>, variable: &str) -> Option<String> {
         option.or_else(|| self.environment.get_filled(variable))
     }
+}
+
+/// A source that is asked at once, so that a missing key is told before anything else happens, and keeps what it gave.
+async fn asked(source: impl ProvideCredentials) -> Result<Source, CredentialsError> {
+    let source = Arc::new(Cached::new(source));
+    source.provide().await?;
+    Ok(source)
+}
+
+fn no_endpoint() -> Failure {
+    let what = "no endpoint is named: give --endpoint https://cas.REGION.myqcloud.com, CAS_ENDPOINT or TENCENTCLOUD_REGION; without an \
+                account, --local";
+    Problem::Usage(what.to_owned()).into()
 }
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
@@ -200,27 +210,27 @@ mod tests {
             options.endpoint = Some("http://127.0.0.1:9".to_owned());
             options.app_id = Some("17".to_owned());
         });
-        let target =
-            settings(&options, &[("CAS_ENDPOINT", "https://other"), ("CAS_APPID", "18")]).target().await.unwrap();
-        assert_eq!(target.endpoint, Endpoint::parse("http://127.0.0.1:9").unwrap());
-        assert_eq!(target.uid.to_string(), "17");
+        let pairs = [&PAIR[..], &[("CAS_ENDPOINT", "https://other"), ("CAS_APPID", "18")]].concat();
+        let access = settings(&options, &pairs).access().await.unwrap();
+        assert_eq!(access.endpoint, Endpoint::parse("http://127.0.0.1:9").unwrap());
+        assert_eq!(access.uid.to_string(), "17");
     }
 
     #[tokio::test]
     async fn the_environment_names_an_endpoint_or_a_region() {
         let none = GlobalOptions::default();
         let host = async |pairs: &[(&str, &str)]| {
-            let target = settings(&none, pairs).target().await;
-            target.map(|target| (target.endpoint.host().to_owned(), target.uid))
+            let access = settings(&none, &[&PAIR[..], pairs].concat()).access().await;
+            access.map(|access| (access.endpoint.host().to_owned(), access.uid))
         };
-        assert_eq!(
-            host(&[("TENCENTCLOUD_REGION", "ap-x")]).await.unwrap(),
-            ("cas.ap-x.myqcloud.com".to_owned(), Uid::Own)
-        );
-        assert_eq!(host(&[("TENCENTCLOUD_REGION", "ap-x"), ("CAS_ENDPOINT", "e")]).await.unwrap().0, "e");
+        let region = ("TENCENTCLOUD_REGION", "ap-x");
+        assert_eq!(host(&[region]).await.unwrap(), ("cas.ap-x.myqcloud.com".to_owned(), Uid::Own));
+        assert_eq!(host(&[region, ("CAS_ENDPOINT", "e")]).await.unwrap().0, "e");
         let (code, text) = report(&host(&[("CAS_ENDPOINT", "")]).await.unwrap_err());
         assert_eq!(code, Code::Usage);
         assert!(text.contains("--endpoint") && text.contains("--local"), "{text}");
+        assert_eq!(report(&host(&[("CAS_ENDPOINT", "ftp://x")]).await.unwrap_err()).0, Code::Usage);
+        assert_eq!(report(&host(&[region, ("CAS_APPID", "x")]).await.unwrap_err()).0, Code::Usage);
     }
 
     #[tokio::test]
@@ -249,10 +259,12 @@ mod tests {
     async fn without_any_credentials_every_source_is_listed() {
         let home = tempfile::tempdir().unwrap();
         let none = GlobalOptions::default();
-        let failure = settings(&none, &[("HOME", home.path().to_str().unwrap())]).source().await.unwrap_err();
+        let pairs = [("HOME", home.path().to_str().unwrap()), ("CAS_ENDPOINT", "e")];
+        let failure = settings(&none, &pairs).access().await.unwrap_err();
         let (code, text) = report(&failure);
         assert_eq!(code, Code::Credentials);
-        for expected in ["environment", "profile", "cascmd", "instance role", "--local", SECRET_ID] {
+        for expected in ["environment", "profile", "cascmd file", "pod identity", "instance role", "--local", SECRET_ID]
+        {
             assert!(text.contains(expected), "{expected}: {text}");
         }
     }
@@ -281,16 +293,16 @@ mod tests {
         std::fs::write(home.path().join(".cascmd_credentials"), file).unwrap();
         let none = GlobalOptions::default();
         let home = ("HOME", home.path().to_str().unwrap());
-        let old = settings(&none, &[home]);
-        let target = old.target().await.unwrap();
-        assert_eq!(
-            (target.endpoint.host(), target.uid.to_string().as_str()),
-            ("cas.ap-old.myqcloud.com", "1250000000")
-        );
-        assert_eq!(old.credentials().await.unwrap().secret_id().as_str(), "old");
+        let old = settings(&none, &[home]).access().await.unwrap();
+        assert_eq!((old.endpoint.host(), old.uid.to_string().as_str()), ("cas.ap-old.myqcloud.com", "1250000000"));
+        assert_eq!(old.source.provide().await.unwrap().secret_id().as_str(), "old");
+        assert!(old.old_file.is_some());
         let newer = [&PAIR[..], &[home, ("CAS_ENDPOINT", "e")]].concat();
-        let newer = settings(&none, &newer);
-        assert_eq!(newer.target().await.unwrap().uid, Uid::Own);
-        assert_eq!(newer.credentials().await.unwrap().secret_id().as_str(), "id");
+        let newer = settings(&none, &newer).access().await.unwrap();
+        assert_eq!((newer.endpoint.host(), newer.uid), ("e", Uid::Own));
+        assert_eq!(newer.source.provide().await.unwrap().secret_id().as_str(), "id");
+        assert!(newer.old_file.is_none());
+        let keys_only = settings(&none, &[&PAIR[..], &[home]].concat()).access().await.unwrap_err();
+        assert_eq!(report(&keys_only).0, Code::Usage, "the old file's endpoint is not for other keys");
     }
 }

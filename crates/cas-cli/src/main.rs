@@ -15,6 +15,7 @@ mod session;
 mod units;
 mod values;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -126,5 +127,7 @@ fn log_if_asked(global: &GlobalOptions) {
         return;
     }
     let filter = EnvFilter::new(filter.as_deref().unwrap_or("off,cas_http::credentials=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().compact().init();
+    let is_seen = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_seen);
+    log.without_time().compact().init();
 }

@@ -8,7 +8,7 @@ use cas_http::{Client, VaultName};
 use cas_objects::Vault;
 
 use crate::cli::GlobalOptions;
-use crate::config::Settings;
+use crate::config::{Access, Settings};
 use crate::exit::{Failure, Problem};
 use crate::local::Local;
 use crate::output::{Output, quoted};
@@ -57,15 +57,13 @@ impl Session {
     }
 
     async fn open_remote(options: &GlobalOptions, output: Output) -> Result<Self, Failure> {
-        let settings = Settings::of_process(options);
-        let target = settings.target().await?;
-        let source = settings.source().await?;
-        if let Some(file) = settings.old_file().await {
+        let Access { endpoint, uid, source, old_file } = Settings::of_process(options).access().await?;
+        if let Some(file) = old_file {
             output.notice(format_args!("keys and endpoint are those of {}", file.path().display()));
         }
         let client = Client::builder()
-            .endpoint(target.endpoint.to_string())
-            .account(target.uid)
+            .endpoint(endpoint.to_string())
+            .account(uid)
             .credentials(source)
             .user_agent(USER_AGENT)
             .build()?;

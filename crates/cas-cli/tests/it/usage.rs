@@ -31,7 +31,7 @@ fn a_missing_endpoint_says_how_to_name_one() {
 fn missing_credentials_list_every_place_that_was_looked_into() {
     let folder = Folder::new();
     let run = folder.cas("vault list --endpoint http://127.0.0.1:9").ends_with(3);
-    run.complains("TENCENTCLOUD_SECRET_ID").complains(".cascmd_credentials").complains("--local");
+    run.complains("TENCENTCLOUD_SECRET_ID").complains("profile").complains("instance role").complains("--local");
 }
 
 #[test]
