@@ -271,7 +271,7 @@ pub(crate) struct InventoryArgs {
     /// Start the job and do not wait for it
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Read the inventory that this job made, and start none
+    /// Begin with the inventory that this job made or makes, instead of starting one
     #[arg(long, value_name = "JOB_ID", allow_hyphen_values = true, conflicts_with = "no_wait")]
     pub(crate) job: Option<JobId>,
 }

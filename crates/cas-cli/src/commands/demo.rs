@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cas_api::CasApi;
 use cas_api::inventory::InventoryEntry;
 use cas_http::{Description, MIB, PartSize};
-use cas_objects::{Downloaded, Job, Progress, Source, Uploaded, Vault};
+use cas_objects::{Downloaded, Job, PartPlan, Progress, Source, Uploaded, Vault};
 use cas_treehash::{Payload, PayloadHasher, read};
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,9 @@ const MADE_SIZE: u64 = 160 * MIB;
 /// A smaller file goes up in one request, as it would have a single part.
 const THRESHOLD: u64 = 2 * MIB;
 
+/// What the file that came back is called in the folder.
+const COPY: &str = "retrieved";
+
 pub(crate) async fn run(args: &DemoArgs, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     refuse_remote_options(global, "cas demo")?;
     // A file that cannot be an archive is refused before anything is made.
@@ -38,6 +41,9 @@ pub(crate) async fn run(args: &DemoArgs, global: &GlobalOptions, output: Output)
         Source::file(file).await?;
     }
     let local = Local::here()?;
+    if let Some(file) = &args.file {
+        refuse_the_copy(file, &local.file(COPY))?;
+    }
     let outcome = unless_interrupted(Box::pin(show(args.file.as_deref(), &local, output))).await;
     let stopped = || Problem::Interrupted(format!("the demo was stopped; {} can be removed", local.name()));
     outcome.unwrap_or_else(|| Err(stopped().into()))
@@ -79,7 +85,7 @@ impl Demo<'_> {
         let vault = Vault::create(&self.api, "demo".parse::<cas_http::VaultName>()?).await?;
         output.story(format_args!("vault      {}", vault.name()))?;
 
-        let part_size = part_size(size);
+        let part_size = PartPlan::fitting(source.size(), part_size(size)).part_size();
         let uploaded = self.steps.time("upload", size, upload(&vault, source, part_size)).await?;
         same("tree hash of the upload", &uploaded.tree_hash, &original.tree_hash)?;
         let way = if uploaded.parts == 1 {
@@ -98,7 +104,7 @@ impl Demo<'_> {
 
         let job = self.steps.time("retrieval job", 0, retrieve(&vault, &uploaded)).await?;
         output.story(format_args!("job        {}", job.id()))?;
-        let copy = self.local.file("retrieved");
+        let copy = self.local.file(COPY);
         let downloaded = self.steps.time("download", size, download(&job, &copy, part_size)).await?;
         output.story(format_args!("download   {}, {}", copy.display(), units::count(downloaded.slices, "range")))?;
 
@@ -171,6 +177,17 @@ impl Steps {
     fn to_json(&self) -> Value {
         let step = |(name, _, time): &(&str, u64, Duration)| (name.replace(' ', "_"), time.as_secs_f64().into());
         self.0.iter().map(step).collect::<Map<_, _>>().into()
+    }
+}
+
+/// Refuses the file that an earlier run wrote, because this one would write it again: it would be compared with itself.
+fn refuse_the_copy(file: &Path, copy: &Path) -> Result<(), Failure> {
+    match (file.canonicalize(), copy.canonicalize()) {
+        (Ok(file), Ok(copy)) if file == copy => {
+            let what = format!("{} is where the demo writes what comes back: give another file", copy.display());
+            Err(Problem::Input(what).into())
+        }
+        _ => Ok(()),
     }
 }
 

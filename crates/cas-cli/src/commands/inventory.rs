@@ -39,12 +39,14 @@ async fn start(vault: &VaultName, marker: Option<Marker>, session: &Session) -> 
 /// Prints the inventory of this job, and of as many further jobs as it takes to come to its end.
 async fn list(mut job: Job, session: &Session, output: Output) -> Result<(), Failure> {
     let vault = job.vault().name().clone();
-    let mut listing = Listing::begin(&vault, job.id(), output)?;
+    let first = job.id().clone();
+    let mut listing = Listing { output, count: 0, bytes: 0, date: None, is_begun: false };
     loop {
         if job.status == JobStatus::InProgress {
             output.notice(format_args!("job {} is started; it goes on without us", job.id()));
         }
         job::until_done(&mut job, session).await?;
+        listing.begin(&vault, &first)?;
         // An entry is handed over where no error can be returned; the first one is kept and told afterwards.
         let mut told = Ok(());
         let head = job
@@ -68,15 +70,18 @@ struct Listing {
     count: u64,
     bytes: u64,
     date: Option<String>,
+    is_begun: bool,
 }
 
 impl Listing {
-    fn begin(vault: &VaultName, job: &JobId, output: Output) -> Result<Self, Failure> {
-        if output.is_json() {
+    /// Prints what stands before the first entry, once.
+    fn begin(&mut self, vault: &VaultName, job: &JobId) -> Result<(), Failure> {
+        if self.output.is_json() && !self.is_begun {
             let (vault, job) = (json!(vault.as_str()), json!(job.as_str()));
-            output.raw(format_args!("{{\"vault\":{vault},\"job_id\":{job},\"archives\":["))?;
+            self.output.raw(format_args!("{{\"vault\":{vault},\"job_id\":{job},\"archives\":["))?;
         }
-        Ok(Listing { output, count: 0, bytes: 0, date: None })
+        self.is_begun = true;
+        Ok(())
     }
 
     fn entry(&mut self, entry: &InventoryEntry) -> Result<(), Failure> {
@@ -98,7 +103,7 @@ impl Listing {
     }
 
     fn end(self) -> Result<(), Failure> {
-        let Listing { output, count, bytes, date } = self;
+        let Listing { output, count, bytes, date, .. } = self;
         if output.is_json() {
             return output.raw(format_args!(
                 "],\"number_of_archives\":{count},\"size_in_bytes\":{bytes},\"date\":{}}}\n",

@@ -11,6 +11,7 @@ fn a_file_goes_up_in_parts_and_comes_back_equal() {
     run.says(SHA256).says("every byte came back").says("MiB/s").says("upload").says("download");
     assert_eq!(folder.read(".cas-local/retrieved"), pattern(SIZE));
     assert_eq!(folder.read(".cas-local/.gitignore"), b"*\n");
+    folder.cas("demo .cas-local/retrieved").ends_with(1).complains("give another file");
 }
 
 #[test]

@@ -115,6 +115,34 @@ fn a_job_that_takes_its_time_is_not_ready_yet() {
     assert!(!folder.exists("out"));
 }
 
+#[test]
+fn a_list_that_one_job_cuts_off_is_gone_on_with_in_another() {
+    let home = Folder::new();
+    let service = Service::start(&home, &[]);
+    let folder = service.folder();
+    folder.cas("vault create films").ok();
+    let mut archives: Vec<String> = ["a", "b", "c"]
+        .map(|content| {
+            folder.write("film", content);
+            text(&folder.cas("upload films film --json").ok().json(), "archive_id")
+        })
+        .into();
+    let body = br#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":"1"}}"#;
+    let length = body.len().to_string();
+    let headers = [("Host", service.host()), ("Content-Length", &length)];
+    assert_eq!(send(&service, ("POST", "/-/vaults/films/jobs"), &headers, body, &[]).0, 202);
+    let jobs = folder.cas("job list films --json").ok().json();
+    let job = text(&jobs["jobs"][0], "job_id");
+    let inventory = folder.cas(&format!("inventory films --job {job} --json")).ok().json();
+    assert_eq!((text(&inventory, "job_id"), inventory["number_of_archives"].as_u64()), (job, Some(3)));
+    let mut listed: Vec<String> =
+        inventory["archives"].as_array().unwrap().iter().map(|entry| text(entry, "archive_id")).collect();
+    archives.sort();
+    listed.sort();
+    assert_eq!(listed, archives);
+    assert_eq!(folder.cas("job list films --json").ok().json()["jobs"].as_array().unwrap().len(), 2);
+}
+
 /// One request, signed by `cas sign` with exactly these headers, sent as it stands; the answer's status and the code in it.
 fn send(service: &Service, line: (&str, &str), headers: &[(&str, &str)], body: &[u8], time: &[&str]) -> (u16, String) {
     let (method, path) = line;
