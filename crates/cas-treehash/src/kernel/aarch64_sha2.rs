@@ -64,7 +64,7 @@ pub(super) fn compress<const S: usize, const D: usize>(states: &mut [[State; D];
             before.1[I][J] = efgh[I][J];
         }); });
     }
-    pack(&abcd, &efgh, states);
+    pack(abcd, efgh, states);
 }
 
 /// Loads the round constants of one group.
@@ -106,7 +106,7 @@ fn unpack<const S: usize, const D: usize>(states: &[[State; D]; S]) -> (Halves<S
 /// Takes states out of registers.
 #[inline(never)]
 #[target_feature(enable = "neon")]
-fn pack<const S: usize, const D: usize>(abcd: &Halves<S, D>, efgh: &Halves<S, D>, states: &mut [[State; D]; S]) {
+fn pack<const S: usize, const D: usize>(abcd: Halves<S, D>, efgh: Halves<S, D>, states: &mut [[State; D]; S]) {
     let halves = abcd.as_flattened().iter().zip(efgh.as_flattened());
     for (state, (abcd, efgh)) in states.as_flattened_mut().iter_mut().zip(halves) {
         let (low, high) = state.split_at_mut(4);

@@ -69,7 +69,7 @@ macro_rules! kernel {
                     before.1[I][J] = cdgh[I][J];
                 }); });
             }
-            unpack(&abef, &cdgh, states);
+            unpack(abef, cdgh, states);
         }
     };
 }
@@ -151,12 +151,12 @@ pub(super) fn pack<const S: usize, const D: usize>(states: &[[State; D]; S]) -> 
     (abef, cdgh)
 }
 
-/// Unpacks states.
+/// Unpacks states. Takes them by value: what a reference points to has to be in memory.
 #[inline(never)]
 #[target_feature(enable = "sse4.1")]
 pub(super) fn unpack<const S: usize, const D: usize>(
-    abef: &Packed<S, D>,
-    cdgh: &Packed<S, D>,
+    abef: Packed<S, D>,
+    cdgh: Packed<S, D>,
     states: &mut [[State; D]; S],
 ) {
     let words = |register| {
