@@ -56,6 +56,14 @@ fn a_missing_host_is_added_as_a_client_would_send_it() {
 }
 
 #[test]
+fn a_host_that_is_there_is_left_as_it_is() {
+    let mut head = head("GET", "http://127.0.0.1:9580/-/vaults", &[("host", HOST)]);
+    let signed = signing::sign(&mut head, &credentials(), times(), &SigningOptions::cas()).unwrap();
+    assert_eq!(head.headers.get_all("host").iter().collect::<Vec<_>>(), [HOST]);
+    assert_eq!(signed.format_string(), format!("get\n/-/vaults\n\nhost={HOST}\n"));
+}
+
+#[test]
 fn the_token_is_sent_signed_and_sensitive() {
     for (options, name) in
         [(SigningOptions::cas(), "x-cas-security-token"), (SigningOptions::cos(), "x-cos-security-token")]

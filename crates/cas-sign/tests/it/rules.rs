@@ -140,7 +140,10 @@ fn bad_input_is_refused_and_named() {
     assert_eq!(refusal(&get("/").with_header("x cas", "v")), bad(Field::HeaderName, b' ', 1));
     assert_eq!(refusal(&get("/").with_header("", "v")), SignError::Empty { field: Field::HeaderName });
     assert_eq!(refusal(&get("/-/vaults?limit=1")), bad(Field::Path, b'?', 9));
-    assert_eq!(refusal(&get("/\n")), bad(Field::Path, b'\n', 1));
+    for (path, byte) in [("/\n", b'\n'), ("/\r", b'\r'), ("/\0", 0), ("/#", b'#'), ("/?", b'?')] {
+        assert_eq!(refusal(&get(path)), bad(Field::Path, byte, 1));
+    }
+    assert_eq!(cas_text(&get("/ \t!\"")), format!("get\n/ \t!\"\n\nhost={HOST}\n"));
     assert_eq!(refusal(&get("-/vaults")), SignError::RelativePath);
     assert_eq!(refusal(&get("")), SignError::Empty { field: Field::Path });
     assert_eq!(refusal(&SignableRequest::new("", "/")), SignError::Empty { field: Field::Method });
