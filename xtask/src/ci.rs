@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::{Package, Workspace, output, run};
-use crate::{Task, layers, tidy};
+use crate::{Task, foreign, layers, tidy};
 
 pub(crate) const TASK: Task = Task {
     name: "ci",
@@ -75,6 +75,12 @@ const STEPS: &[Step] = &[
         about: "No dependency has a known vulnerability.",
         needs: Some("cargo-deny, network"),
         run: advisories,
+    },
+    Step {
+        name: "foreign",
+        about: "A client in Python that shares nothing with us tries everything on the emulator.",
+        needs: Some("python3"),
+        run: foreign::check,
     },
     Step {
         name: "aarch64",
@@ -289,7 +295,7 @@ fn no_arm() -> Result<Option<String>> {
 }
 
 /// Whether the command is there and works; what it says is of no interest.
-fn answers(command: &mut Command) -> bool {
+pub(crate) fn answers(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 

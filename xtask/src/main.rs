@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod foreign;
 mod layers;
 mod mutate;
 mod tidy;
