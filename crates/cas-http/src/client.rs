@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) skew: Skew,
     pub(crate) user_agent: HeaderValue,
     pub(crate) proxy_authorization: Option<HeaderValue>,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
 }
 
 mod methods {
@@ -189,17 +189,17 @@ impl Shared {
             }
             let verdict = judge(run.info.repeat, ended.as_ending(), run.reached);
             run.reached |= may_have_happened(ended.as_ending());
-            let (cause, outcome) = match verdict {
+            let cause = match verdict {
                 Verdict::Stands(outcome) => {
                     if matches!(ended, Ended::Answer(..)) && outcome != Outcome::Unknown {
                         self.budget.give(run.spent.unwrap_or(1));
                     }
                     return run.finish(ended, outcome);
                 }
-                Verdict::Repeat(cause, outcome) => (cause, outcome),
+                Verdict::Repeat(cause) => cause,
             };
             let Some(wait) = self.wait_before_repeat(&mut run, cause, &ended) else {
-                return run.finish(ended, outcome);
+                return run.finish(ended, Outcome::AsAnswered);
             };
             tracing::warn!(
                 rpc.method = run.info.name,

@@ -237,7 +237,7 @@ impl ClientBuilder {
             (_, proxy) => proxy,
         };
         let route = Route::to(&endpoint, &proxy, &self.environment)?;
-        let counts = Counts::default();
+        let counts = Arc::<Counts>::default();
         let dial = self.dial.unwrap_or_else(Dial::tcp);
         let connector = Connector::new(dial, route, Tls::new(self.tls)?, self.timeouts, counts.open.clone());
         let credentials = self.credentials.unwrap_or_else(|| Arc::new(Chain::standard(&self.environment)));

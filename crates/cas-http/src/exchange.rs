@@ -1,5 +1,6 @@
 //! One try: a signed request goes out, and the head of an answer comes back or does not. Whether to try again is judged elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::body::Body;
 use crate::connect::{ConnectFailure, Connector};
 use crate::error::{BoxError, ErrorKind, TimeLimit};
-use crate::observe::{Counts, add};
+use crate::observe::Counts;
 use crate::response_body::{BodyLength, ResponseBody};
 use crate::retry::Sent;
 use crate::send_body::{SendBody, Sending};
@@ -43,10 +44,10 @@ impl Exchange {
         head: Parts,
         body: Body,
         deadline: Option<Instant>,
-        counts: &Counts,
+        counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let tail = tail_time(body.len());
-        let (body, sending) = SendBody::new(body);
+        let (body, sending) = SendBody::new(body, Arc::clone(counts));
         let mut request = Request::from_parts(head, body);
         let connection = capture_connection(&mut request);
         let answer = self.pool.request(request);
@@ -68,8 +69,14 @@ impl Exchange {
             }
             () = until(deadline) => Err(out_of_time(&sending, &connection)),
         };
-        add(&counts.body_bytes_sent, sending.taken());
-        self.accept(outcome?, &sending, deadline)
+        let answer = self.accept(outcome?, &sending, deadline);
+        if answer.is_err()
+            && let Some(connected) = connection.connection_metadata().as_ref()
+        {
+            // It is cut, but the pool may be asked for a connection before it notices.
+            connected.poison();
+        }
+        answer
     }
 
     /// Takes an answer whose head can be trusted.

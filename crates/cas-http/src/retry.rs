@@ -116,8 +116,8 @@ pub(crate) enum Ending<'a> {
 pub(crate) enum Verdict {
     /// It stands, and means this for the operation.
     Stands(Outcome),
-    /// Try again, if attempts, budget and time allow; if they do not it stands, and means this for the operation.
-    Repeat(Cause, Outcome),
+    /// Try again, if attempts, budget and time allow; if they do not it stands as it is.
+    Repeat(Cause),
 }
 
 /// Judges the ending of one try of an operation. `reached` is whether an earlier try may have reached the service.
@@ -135,20 +135,20 @@ fn judge_answer(repeat: Repeat, status: StatusCode, code: Option<&str>, reached:
     }
     // Refused before anything happened, and the service says so itself.
     if status == StatusCode::TOO_MANY_REQUESTS || code == Some(code::THROTTLING) {
-        return Verdict::Repeat(Cause::Throttled, Outcome::AsAnswered);
+        return Verdict::Repeat(Cause::Throttled);
     }
     if matches!(code, Some(code::SERVICE_UNAVAILABLE | code::REQUEST_TIMEOUT)) {
-        return Verdict::Repeat(Cause::Transient, Outcome::AsAnswered);
+        return Verdict::Repeat(Cause::Transient);
     }
     if code == Some(code::INSUFFICIENT_CAPACITY) {
         return Verdict::Stands(Outcome::AsAnswered);
     }
     match (status.as_u16(), repeat) {
-        (408, _) => Verdict::Repeat(Cause::Transient, Outcome::AsAnswered),
+        (408, _) => Verdict::Repeat(Cause::Transient),
         (501 | 505, _) => Verdict::Stands(Outcome::AsAnswered),
         // A gateway, or the service in trouble: nobody says whether it happened.
         (500..=599, Repeat::Unsafe) => Verdict::Stands(Outcome::Unknown),
-        (500..=599, _) => Verdict::Repeat(Cause::Transient, Outcome::AsAnswered),
+        (500..=599, _) => Verdict::Repeat(Cause::Transient),
         _ => Verdict::Stands(Outcome::AsAnswered),
     }
 }
@@ -165,7 +165,7 @@ fn judge_failure(repeat: Repeat, kind: ErrorKind, sent: Sent, lasting: bool) -> 
     if lasting || !transient || outcome == Outcome::Unknown {
         Verdict::Stands(outcome)
     } else {
-        Verdict::Repeat(Cause::Transient, outcome)
+        Verdict::Repeat(Cause::Transient)
     }
 }
 
@@ -243,8 +243,8 @@ mod tests {
     }
 
     const STANDS: Verdict = Verdict::Stands(Outcome::AsAnswered);
-    const AGAIN: Verdict = Verdict::Repeat(Cause::Transient, Outcome::AsAnswered);
-    const SLOWER: Verdict = Verdict::Repeat(Cause::Throttled, Outcome::AsAnswered);
+    const AGAIN: Verdict = Verdict::Repeat(Cause::Transient);
+    const SLOWER: Verdict = Verdict::Repeat(Cause::Throttled);
 
     #[test]
     fn the_code_is_looked_at_before_the_status() {

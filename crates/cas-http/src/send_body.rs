@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -12,17 +12,18 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
 
 use crate::body::{Body, Frames};
+use crate::observe::{Counts, add};
 
 /// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer.
 pub(crate) struct SendBody {
     frames: Frames,
     sending: Arc<Sending>,
+    counts: Arc<Counts>,
 }
 
 /// How far a body is on its way, and a way to hold it up.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
-    taken: AtomicU64,
     finished: AtomicBool,
     changed: Notify,
     failure: Mutex<Option<io::Error>>,
@@ -30,18 +31,13 @@ pub(crate) struct Sending {
 }
 
 impl SendBody {
-    pub(crate) fn new(body: Body) -> (Self, Arc<Sending>) {
+    pub(crate) fn new(body: Body, counts: Arc<Counts>) -> (Self, Arc<Sending>) {
         let sending = Arc::new(Sending { finished: AtomicBool::new(body.is_empty()), ..Sending::default() });
-        (SendBody { frames: body.into_frames(), sending: Arc::clone(&sending) }, sending)
+        (SendBody { frames: body.into_frames(), sending: Arc::clone(&sending), counts }, sending)
     }
 }
 
 impl Sending {
-    /// How many bytes the connection has taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Acquire)
-    }
-
     /// Whether the connection has taken all of it. Before that the service cannot have received a whole request.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
@@ -69,15 +65,9 @@ impl Sending {
     }
 
     fn note(&self, frame: &Option<io::Result<Bytes>>, left: u64) {
-        match frame {
-            Some(Ok(bytes)) => {
-                self.taken.fetch_add(bytes.len() as u64, Ordering::AcqRel);
-            }
-            Some(Err(error)) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
-            }
-            None => {}
+        if let Some(Err(error)) = frame {
+            let copy = io::Error::new(error.kind(), error.to_string());
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
         }
         if left == 0 && !matches!(frame, Some(Err(_))) {
             self.finished.store(true, Ordering::Release);
@@ -96,6 +86,9 @@ impl http_body::Body for SendBody {
         }
         let frame = ready!(Pin::new(&mut self.frames).poll_next(cx));
         self.sending.note(&frame, self.frames.left());
+        if let Some(Ok(bytes)) = &frame {
+            add(&self.counts.body_bytes_sent, bytes.len() as u64);
+        }
         Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
     }
 

@@ -74,6 +74,7 @@ enum Step {
     Send(Bytes),
     Drip(Bytes, Duration),
     Wait(Duration),
+    ReadFor(Duration),
     Stall,
     Close,
     Reset,
@@ -138,6 +139,12 @@ impl Script {
     #[must_use]
     pub fn wait(self, time: Duration) -> Self {
         self.step(Step::Wait(time))
+    }
+
+    /// Reads and forgets whatever comes for this time.
+    #[must_use]
+    pub fn read_for(self, time: Duration) -> Self {
+        self.step(Step::ReadFor(time))
     }
 
     /// Does nothing more, and leaves the connection open.
@@ -329,6 +336,15 @@ async fn follow<L: Line>(line: &mut L, step: Step) -> io::Result<After> {
             }
         }
         Step::Wait(time) => tokio::time::sleep(time).await,
+        Step::ReadFor(time) => {
+            let mut forgotten = [0; 64 * 1024];
+            let until = tokio::time::Instant::now() + time;
+            while let Ok(count) = tokio::time::timeout_at(until, line.read(&mut forgotten)).await {
+                if count? == 0 {
+                    return Ok(After::Close);
+                }
+            }
+        }
         Step::Stall => std::future::pending().await,
         Step::Close => {
             line.shutdown().await?;
