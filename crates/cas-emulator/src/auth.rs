@@ -1,12 +1,14 @@
 //! Who sent a request: the service's check of a signature (`docs/protocol.md` §3.9), step by step, with the error of each step.
 
+use std::borrow::Cow;
+
 use cas_http::error_body::code;
 use cas_http::header::X_CAS_SECURITY_TOKEN;
 use cas_http::{ContentSha256, Timestamp};
 use cas_sign::{Verified, Verifier, VerifyError};
-use http::StatusCode;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 
 use crate::account::Account;
 use crate::failure::{Failure, Outcome};
@@ -16,6 +18,8 @@ use crate::failure::{Failure, Outcome};
 pub(crate) struct Accounts {
     pub(crate) known: Vec<Account>,
     pub(crate) verifier: Verifier,
+    /// The port it listens on, which a client may have signed with a host that it sent without.
+    pub(crate) port: Option<u16>,
 }
 
 /// Whoever signed a request.
@@ -34,12 +38,30 @@ impl Accounts {
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
         let find = |id: &str| self.known.iter().find(|account| account.secret_id() == id);
         let key_of = |id: &str| find(id).map(|account| account.credentials().key().clone());
-        let verified =
-            cas_sign::http::verify(&self.verifier, head, seconds, key_of).map_err(|error| failure(&error))?;
+        let verified = cas_sign::http::verify(&self.verifier, &self.with_port(head), seconds, key_of)
+            .map_err(|error| failure(&error))?;
         let account =
             find(verified.authorization.secret_id.as_str()).ok_or_else(|| failure(&VerifyError::UnknownSecretId))?;
         check_token(account, head, now)?;
         Ok(Caller { account: account.clone(), verified })
+    }
+
+    /// The head with each host that came without a port once more with ours (`docs/protocol.md` §2.4, rule 2).
+    fn with_port<'h>(&self, head: &'h Parts) -> Cow<'h, Parts> {
+        let Some(port) = self.port else { return Cow::Borrowed(head) };
+        let has_port = |host: &HeaderValue| host.as_bytes().contains(&b':');
+        let bare = head.headers.get_all(HOST).iter().filter(|host| !has_port(host));
+        let with_port =
+            |host: &HeaderValue| HeaderValue::from_bytes(format!("{}:{port}", host.to_str().ok()?).as_bytes()).ok();
+        let added: Vec<HeaderValue> = bare.filter_map(with_port).collect();
+        if added.is_empty() {
+            return Cow::Borrowed(head);
+        }
+        let mut head = head.clone();
+        for host in added {
+            head.headers.append(HOST, host);
+        }
+        Cow::Owned(head)
     }
 }
 

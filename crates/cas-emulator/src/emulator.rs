@@ -345,6 +345,7 @@ impl Builder {
             Some(address) => Some(bind(address, self.allow_remote, own_accounts).await?),
             None => None,
         };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let random = random_seed()?;
         let seed = self.seed.map_or(random.to_vec(), |seed| seed.to_be_bytes().to_vec());
         let chance = self.seed.unwrap_or(u64::from_be_bytes(*random.first_chunk().unwrap_or(&[0; 8])));
@@ -361,7 +362,11 @@ impl Builder {
         let store = Arc::new(opened?);
         let cos = Cos::new(self.cos_dir.take().unwrap_or_else(|| store.path().join("cos")));
         let service = Arc::new(Service {
-            accounts: Accounts { known: self.accounts, verifier: Verifier::cas() },
+            accounts: Accounts {
+                known: self.accounts,
+                verifier: Verifier::cas(),
+                port: address.map(|address| address.port()),
+            },
             ids: Ids::new(&seed, store.run),
             faults: Faults::new(chance),
             notifier: Notifier::new(self.notify),
@@ -376,7 +381,6 @@ impl Builder {
         });
         service.spawn(jobs::run(service.clone()));
         let server = Arc::new(Server::new(service.clone()));
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = listener {
             server.listen(listener);
         }

@@ -48,6 +48,17 @@ async fn rule_2_a_host_is_taken_with_and_without_its_port() {
 }
 
 #[tokio::test]
+async fn rule_2_a_host_may_be_signed_with_the_port_it_was_sent_without() {
+    let emulator = cas_emulator::Emulator::start().await.unwrap();
+    let mut wire = connect(&emulator);
+    let signed = format!("Host: {}", emulator.address().unwrap());
+    let call = Call::new("GET", "/-/vaults").header("Host", &signed["Host: ".len()..]);
+    let head = String::from_utf8(call.head(Some(&wire.credentials), wire.now)).unwrap();
+    let head = head.replacen(&signed, "Host: 127.0.0.1", 1);
+    assert_eq!(wire.exchange(head.as_bytes(), b"").await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn rule_3_the_target_may_be_an_absolute_url() {
     let emulator = with_vault().await;
     let mut wire = connect(&emulator);
