@@ -1,4 +1,4 @@
-//! Ctrl-C and trouble on the way: what is kept, and that the command that is told goes on with it.
+//! Ctrl-C and trouble on the way: what is kept, what is told, and that the command that is told goes on.
 
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -42,9 +42,11 @@ impl Service {
         self.emulator.faults().add(FaultRule::new(hours).operation(operation).skip(good));
     }
 
-    /// Waits until requests hang.
-    fn wait_until_it_hangs(&self) {
+    /// Waits until a request of this process hangs.
+    #[track_caller]
+    fn wait_until_it_hangs(&self, child: &mut Child) {
         while self.emulator.faults().fired() == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended before it hung");
             std::thread::yield_now();
         }
     }
@@ -70,8 +72,8 @@ fn an_interrupted_upload_goes_on_where_it_was() {
     let folder = service.folder();
     service.hang("UploadPart", 3);
     let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
-    let child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs();
+    let mut child = folder.command(CAS, &words).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
     let run = interrupt(&folder, child).ends_with(7).complains("was stopped after 3 of 7 parts");
 
     service.emulator.faults().clear();
@@ -112,8 +114,8 @@ fn an_upload_of_another_file_is_not_gone_on_with() {
     let folder = service.folder();
     service.hang("UploadPart", 3);
     let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
-    let child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs();
+    let mut child = folder.command(CAS, &words).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
     let command = command_to_go_on(&interrupt(&folder, child));
     service.emulator.faults().clear();
     folder.write("my film", pattern(1 << 20));
@@ -126,8 +128,8 @@ fn an_upload_in_one_request_leaves_nothing_when_it_is_interrupted() {
     let service = Service::start();
     let folder = service.folder();
     service.hang("UploadArchive", 0);
-    let child = folder.command(CAS, &["upload", "films", "my film", "--json"]).spawn().unwrap();
-    service.wait_until_it_hangs();
+    let mut child = folder.command(CAS, &["upload", "films", "my film", "--json"]).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
     let error = interrupt(&folder, child).ends_with(130).error();
     assert_eq!((text(&error, "kind").as_str(), &error["upload_id"]), ("interrupted", &json!(null)));
 }
@@ -143,8 +145,8 @@ fn an_interrupted_download_goes_on_where_it_was() {
     let job = text(&folder.cas(&format!("retrieve films {archive} --no-wait --json")).ok().json(), "job_id");
     service.hang("GetJobOutput", 1);
     let words = ["fetch", "films", &job, "film back", "--ranges-in-flight", "1"];
-    let child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs();
+    let mut child = folder.command(CAS, &words).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
     let run = interrupt(&folder, child).ends_with(7).complains("download of film back was stopped");
     assert!(folder.exists("film back.cas-part") && !folder.exists("film back"));
 
@@ -162,8 +164,8 @@ fn an_interrupted_wait_says_how_to_wait_again() {
     let archive = text(&folder.run(&["upload", "films", "my film", "--json"]).ok().json(), "archive_id");
     // The job is described when it is started; the first look after that gets no answer.
     service.hang("DescribeJob", 1);
-    let child = folder.command(CAS, &["retrieve", "films", &archive, "-o", "back"]).spawn().unwrap();
-    service.wait_until_it_hangs();
+    let mut child = folder.command(CAS, &["retrieve", "films", &archive, "-o", "back"]).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
     let run = interrupt(&folder, child).ends_with(7).complains("the job is not");
     service.emulator.faults().clear();
     service.emulator.clock().advance(Duration::from_secs(5 * 3600));
@@ -200,6 +202,17 @@ fn a_clock_that_is_off_is_learned_from_the_service() {
     let folder = service.folder();
     service.emulator.clock().set_signing_offset(3 * 3600);
     folder.cas("vault list").ok().says("films");
+}
+
+#[test]
+fn a_time_that_is_over_is_blamed_on_the_clock_and_not_on_the_key() {
+    let service = Service::start();
+    let folder = service.folder();
+    // A century off: so wrong a clock teaches nothing.
+    service.emulator.clock().set_signing_offset(100 * 365 * 86_400);
+    let run = folder.cas("vault list").ends_with(3).complains("InvalidSignatureException");
+    let run = run.complains("is the clock right? this machine says 20");
+    assert!(!run.stderr.contains("secret key"), "{}", run.stderr);
 }
 
 #[test]
