@@ -197,10 +197,9 @@ impl CasCase {
 
     /// Format string, string to sign, signing key and authorization.
     fn slow_strings(&self) -> [String; 4] {
-        let (hash, hmac): (fn(&[u8]) -> String, fn(&[u8], &[u8]) -> String) = match self.algorithm {
-            Algorithm::Sha1 => (hex_sha1, hex_hmac_sha1),
-            _ => (hex_sha256, hex_hmac_sha256),
-        };
+        let sha1 = self.algorithm == Algorithm::Sha1;
+        let hash: fn(&[u8]) -> String = if sha1 { hex_sha1 } else { hex_sha256 };
+        let hmac: fn(&[u8], &[u8]) -> String = if sha1 { hex_hmac_sha1 } else { hex_hmac_sha256 };
         let (parameter_line, parameter_list) = self.slow_parameters();
         let (header_line, header_list) = self.slow_headers();
         let format_string = format!("{}\n{}\n{parameter_line}\n{header_line}\n", self.method.to_lowercase(), self.path);

@@ -78,7 +78,8 @@ async fn a_range_of_an_archive_comes_back_alone() -> Result<()> {
         let back = job.download_to_file(&path).overwrite(true).await?;
         let selected = job.range.unwrap();
         assert_eq!(back.verification, verification, "{range}");
-        assert_eq!(std::fs::read(&path)?, bytes[selected.start() as usize..=selected.end() as usize], "{range}");
+        let (start, end) = (usize::try_from(selected.start())?, usize::try_from(selected.end())?);
+        assert_eq!(std::fs::read(&path)?, bytes[start..=end], "{range}");
     }
     Ok(())
 }
