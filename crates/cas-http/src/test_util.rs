@@ -337,7 +337,7 @@ async fn follow<L: Line>(line: &mut L, step: Step) -> io::Result<After> {
         }
         Step::Wait(time) => tokio::time::sleep(time).await,
         Step::ReadFor(time) => {
-            let mut forgotten = [0; 64 * 1024];
+            let mut forgotten = vec![0; 64 * 1024];
             let until = tokio::time::Instant::now() + time;
             while let Ok(count) = tokio::time::timeout_at(until, line.read(&mut forgotten)).await {
                 if count? == 0 {
