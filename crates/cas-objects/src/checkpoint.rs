@@ -161,10 +161,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.cas-journal");
         let hashes = [TreeHash::of(b"a"), TreeHash::of(b"b")];
-        for round in 0..2 {
+        for (slice, hash) in (0..).zip(&hashes) {
             let (mut journal, slices) = Journal::open(&path, &subject("j")).unwrap();
-            assert_eq!(slices.len(), round);
-            journal.note(round as u64, &hashes[round]).unwrap();
+            assert_eq!(slices.len() as u64, slice);
+            journal.note(slice, hash).unwrap();
         }
         assert_eq!(open(&path, "j"), [(0, hashes[0]), (1, hashes[1])]);
     }
