@@ -10,6 +10,8 @@ mod short;
 #[cfg(not(miri))]
 mod equality;
 #[cfg(not(miri))]
+mod fuzzed;
+#[cfg(not(miri))]
 mod leaves;
 #[cfg(not(miri))]
 mod limits;

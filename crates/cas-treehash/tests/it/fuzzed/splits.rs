@@ -1,0 +1,55 @@
+//! Any pieces on any kernel. The fuzz target `treehash_splits` takes this file in by path.
+
+use cas_treehash::{Kernel, Leaves, LeavesHasher, PairHasher, PayloadHasher, Resumable, TreeHasher};
+
+use crate::oracle::{self, Dice, MIB};
+
+/// Hashes a stream in the pieces and on the kernels that the input asks for, in every way there is.
+///
+/// The first byte is the seed of the stream. Every three after it are a piece: 22 bits of length, little-endian, and two
+/// bits for what happens behind it.
+pub(crate) fn check(input: &[u8]) {
+    let Some((seed, pieces)) = input.split_first() else { return };
+    let data = Dice::new(u64::from(*seed) + 1).bytes(4 * MIB);
+    let kernels = Kernel::all();
+    let kernel = kernels[usize::from(*seed) % kernels.len()];
+
+    let mut payload = PayloadHasher::with_kernel(kernel);
+    let mut tree = TreeHasher::with_kernel(kernel);
+    let mut leaves = LeavesHasher::with_kernel(kernel);
+    let mut pair = PairHasher::with_kernel(kernel);
+    let mut both = Resumable::<PayloadHasher>::with_kernel(kernel);
+    let mut alone = Resumable::<TreeHasher>::with_kernel(kernel);
+    let mut end = 0;
+    for (i, piece) in pieces.as_chunks::<3>().0.iter().enumerate() {
+        let bits = u32::from_le_bytes([piece[0], piece[1], piece[2], 0]);
+        let start = end;
+        end = data.len().min(start + (bits & 0x3f_ffff) as usize);
+        let piece = &data[start..end];
+        payload.update(piece);
+        tree.update(piece);
+        leaves.update(piece);
+        // The second body is the same stream, in step or in two pieces.
+        let (first, second) = piece.split_at(if bits >> 23 == 0 { 0 } else { piece.len() / 3 });
+        pair.update(piece, first);
+        pair.update(&[], second);
+        both.update(piece);
+        alone.update(piece);
+        if bits >> 22 & 1 == 1 {
+            let kernel = kernels[i % kernels.len()];
+            both = Resumable::<PayloadHasher>::restore_with_kernel(&both.save(), kernel).expect("what was saved");
+            alone = Resumable::<TreeHasher>::restore_with_kernel(&alone.save(), kernel).expect("what was saved");
+        }
+    }
+
+    let data = &data[..end];
+    let expected = payload.finish();
+    assert_eq!(expected.size, end as u64);
+    assert_eq!(expected.sha256.as_bytes(), &oracle::sha256(data));
+    assert_eq!(expected.tree_hash.as_bytes(), &oracle::tree_hash(data));
+    assert_eq!(tree.finish(), expected.tree_hash);
+    assert_eq!(leaves.finish(), (expected, Leaves::of(data)));
+    assert_eq!(pair.finish(), [expected, expected]);
+    assert_eq!(both.finish(), expected);
+    assert_eq!(alone.finish(), expected.tree_hash);
+}
