@@ -206,27 +206,6 @@ impl ConnectFailure {
     pub(crate) fn is_lasting(&self) -> bool {
         self.0.lasting
     }
-
-    /// What is below this failure.
-    pub(crate) fn into_cause(self) -> BoxError {
-        Box::new(Cause(self))
-    }
-}
-
-/// The cause of a failure, without the failure's own sentence.
-#[derive(Debug)]
-struct Cause(ConnectFailure);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.0.source.fmt(f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.0.source.source()
-    }
 }
 
 impl fmt::Display for ConnectFailure {

@@ -191,6 +191,25 @@ impl std::error::Error for Error {
     }
 }
 
+/// The cause of an error in its place, for an error whose own sentence is said already or says nothing.
+#[derive(Debug)]
+pub(crate) struct Below<E>(pub(crate) E);
+
+impl<E: std::error::Error> fmt::Display for Below<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => fmt::Display::fmt(cause, f),
+            None => fmt::Display::fmt(&self.0, f),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for Below<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()?.source()
+    }
+}
+
 impl ErrorKind {
     /// The kind as one word, for logs.
     pub(crate) fn word(self) -> &'static str {

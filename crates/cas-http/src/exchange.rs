@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::body::Body;
 use crate::connect::{ConnectFailure, Connector};
-use crate::error::{BoxError, ErrorKind, TimeLimit};
+use crate::error::{Below, BoxError, ErrorKind, TimeLimit};
 use crate::observe::Counts;
 use crate::response_body::{BodyLength, ResponseBody};
 use crate::retry::Sent;
@@ -144,7 +144,7 @@ fn pool_failure(error: PoolError, sending: &Sending) -> Failure {
     }
     if let Some(failure) = find::<ConnectFailure>(&error).cloned() {
         let (kind, lasting, what) = (failure.kind(), failure.is_lasting(), failure.to_string());
-        return Failure { kind, what, source: Some(failure.into_cause()), sent: Sent::Nothing, lasting };
+        return Failure { kind, what, source: Some(Below(failure).into()), sent: Sent::Nothing, lasting };
     }
     let never_sent = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled);
     let sent = match () {
@@ -161,7 +161,7 @@ fn pool_failure(error: PoolError, sending: &Sending) -> Failure {
     } else {
         (ErrorKind::Disconnected, "the connection ended before an answer came")
     };
-    Failure { kind, what: what.to_owned(), source: Some(error.into()), sent, lasting: false }
+    Failure { kind, what: what.to_owned(), source: Some(Below(error).into()), sent, lasting: false }
 }
 
 /// The first error of this type among an error and its causes.

@@ -191,6 +191,17 @@ async fn an_unsafe_operation_whose_outcome_is_unknown_is_not_repeated() {
     assert_eq!((error.operation(), error.vault()), (Some("InitiateJob"), Some(&vault())));
     let cause = error.source().unwrap().downcast_ref::<Error>().unwrap();
     assert_eq!(cause.kind(), ErrorKind::Disconnected);
+    let chain: Vec<_> = std::iter::successors(Some(&error as &dyn std::error::Error), |&error| error.source())
+        .map(|error| error.to_string().split(" (").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        chain,
+        [
+            "InitiateJob: it was sent and no answer came: it may have happened, and a repeat would do it again",
+            "the connection ended before an answer came",
+            "connection closed before message completed"
+        ]
+    );
     assert!(!error.is_retryable());
 }
 
