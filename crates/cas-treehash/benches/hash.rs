@@ -268,7 +268,7 @@ fn measure_file(options: &Options) -> Row {
     let mut good = 0;
     both();
     // These samples are two hundred times as long, and there is only one row of them.
-    while !options.enough(samples.len(), good, 10) {
+    while !options.enough(samples.len(), good, 20) {
         let before = Load::look();
         let ring = wall_time(&mut ring);
         let candidate = wall_time(both);

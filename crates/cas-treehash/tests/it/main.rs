@@ -16,6 +16,8 @@ mod leaves;
 #[cfg(not(miri))]
 mod limits;
 #[cfg(not(miri))]
+mod pages;
+#[cfg(not(miri))]
 mod reading;
 #[cfg(not(miri))]
 mod resumable;
