@@ -123,7 +123,7 @@ where
             let mut answer = self.client.call(call).await?;
             let report = answer.extensions().get::<CallReport>().cloned();
             let gone = report.as_ref().is_some_and(|report| report.outcome == Outcome::AlreadyGone);
-            let context = Context { operation: O::INFO.name, vault, report };
+            let context = Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report };
             if gone {
                 // The operation removes something, and it is removed. Such outputs have no field of their own.
                 *answer.status_mut() = O::Output::STATUS;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::DeliveryError;
 use cas_http::error_body::code;
+use cas_http::wire::Repeat;
 use cas_http::{CallReport, Outcome, RequestId, ServiceError, VaultName, WireError};
 use http::StatusCode;
 
@@ -58,6 +59,7 @@ pub enum ErrorKind {
 pub(crate) struct Context {
     pub(crate) operation: &'static str,
     pub(crate) vault: Option<VaultName>,
+    pub(crate) repeat: Repeat,
     pub(crate) report: Option<CallReport>,
 }
 
@@ -73,7 +75,14 @@ impl Context {
     pub(crate) fn delivery(self, error: DeliveryError) -> Error {
         match error {
             DeliveryError::Wire(error) => self.error(ErrorKind::Decode, None, Cause::Wire(error)),
-            DeliveryError::Http(error) => error.into(),
+            DeliveryError::Http(error) => {
+                let mut error = Error::from(error);
+                if self.repeat == Repeat::Unsafe {
+                    // It succeeded, and what came of it was cut: the same call again would do it twice.
+                    error.0.kind = ErrorKind::Ambiguous;
+                }
+                error
+            }
         }
     }
 
@@ -295,3 +304,22 @@ impl fmt::Display for ListingError {
 }
 
 impl std::error::Error for ListingError {}
+
+#[cfg(test)]
+mod tests {
+    use cas_http::ResponseBody;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_success_that_could_not_be_read_is_not_to_be_repeated_when_that_would_do_it_twice() {
+        for (repeat, kind) in [
+            (Repeat::Unsafe, ErrorKind::Ambiguous),
+            (Repeat::Safe, ErrorKind::Transport(cas_http::ErrorKind::TooLarge)),
+        ] {
+            let cause = ResponseBody::from(bytes::Bytes::from_static(b"long")).bytes(1).await.unwrap_err();
+            let context = Context { operation: "UploadArchive", vault: None, repeat, report: None };
+            assert_eq!(context.delivery(DeliveryError::Http(cause)).kind(), kind);
+        }
+    }
+}

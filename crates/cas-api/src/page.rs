@@ -120,7 +120,7 @@ impl<O: Listing> Walk<O> {
         };
         if let Some(why) = endless {
             let vault = next.operation.vault().cloned();
-            return Err(Context { operation: O::INFO.name, vault, report: None }.listing(why));
+            return Err(Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report: None }.listing(why));
         }
         next.operation.set_marker(marker);
         self.call = Some(next);

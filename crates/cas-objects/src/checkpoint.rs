@@ -60,16 +60,22 @@ impl Journal {
     /// A journal of something else is begun anew, which the caller must answer by beginning the file anew.
     pub(crate) fn open(path: &Path, subject: &Subject) -> Result<(Journal, Vec<(u64, TreeHash)>), Error> {
         let io_error = |error| Error::io("open", path, error);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let what = format!("another process is downloading to the same file: it holds {}", path.display());
-                return Err(Error::new(ErrorKind::Checkpoint, what));
+        let file = loop {
+            let file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let what = format!("another download to the same file is under way: it holds {}", path.display());
+                    return Err(Error::new(ErrorKind::Checkpoint, what));
+                }
+                Err(std::fs::TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             }
-            Err(std::fs::TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
-        }
+            // Whoever held it may have ended and removed it since it was opened: a lock on a file without a name keeps nobody out.
+            if is_at(&file, path).map_err(io_error)? {
+                break file;
+            }
+        };
         let mut journal = Journal { file, path: path.to_owned() };
         let (believed, slices) = journal.read(subject).map_err(io_error)?;
         journal.file.set_len(believed).map_err(io_error)?;
@@ -117,10 +123,37 @@ impl Journal {
         self.file.write_all(&line).map_err(|error| Error::io("write", &self.path, error))
     }
 
-    /// Removes the journal: the download is done.
-    pub(crate) fn remove(self) -> Result<(), Error> {
-        std::fs::remove_file(&self.path).map_err(|error| Error::io("remove", &self.path, error))
+    /// Holds the lock as long as the value lives, even when the journal itself is gone.
+    pub(crate) fn hold(&self) -> Result<File, Error> {
+        self.file.try_clone().map_err(|error| Error::io("lock", &self.path, error))
     }
+
+    /// Removes the journal: the download is done, or nothing of it is believed any more.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the path still leads to this file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let opened = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path still leads to this file: elsewhere a file that is open keeps its name.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "looking can fail on Unix")]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 fn line_of(record: &impl Serialize) -> serde_json::Result<Vec<u8>> {
@@ -224,5 +257,30 @@ mod tests {
         let path = folder.path().join("x.cas-journal");
         let _held = Journal::open(&path, &subject("j")).unwrap();
         assert_eq!(Journal::open(&path, &subject("j")).unwrap_err().kind(), ErrorKind::Checkpoint);
+    }
+
+    #[test]
+    fn a_write_that_is_still_under_way_keeps_the_next_download_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.cas-journal");
+        let journal = Journal::open(&path, &subject("j")).unwrap().0;
+        let held = journal.hold().unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&path, &subject("j")).unwrap_err().kind(), ErrorKind::Checkpoint);
+        drop(held);
+        assert_eq!(open(&path, "j"), []);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_journal_that_was_removed_or_replaced_is_told_from_the_one_at_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.cas-journal");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+        std::fs::write(&path, b"another").unwrap();
+        assert!(!is_at(&file, &path).unwrap());
     }
 }

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cas_api::answers::GetJobOutputOutput;
@@ -150,6 +151,7 @@ impl DownloadToFile {
                 format!("the service does not tell the size of the output of job {}", self.job.id()),
             )
         })?;
+        let promised = self.job.output_tree_hash();
         let plan = PartPlan::fitting(ArchiveSize::new(size)?, self.slice_size);
         self.progress.begin(size, plan.count());
         let subject = Subject {
@@ -158,18 +160,24 @@ impl DownloadToFile {
             job: self.job.id().to_string(),
             size,
             slice_size: plan.part_size().bytes(),
-            tree_hash: self.job.tree_hash.map(|hash| hash.to_string()),
+            tree_hash: promised.map(|hash| hash.to_string()),
         };
-        let opened = target.clone();
-        let (file, mut journal, on_disk) = blocking(move || opened.open(&subject, &plan)).await??;
+        let (file, mut journal, noted) = target.open_when_free(&subject, &plan).await?;
 
-        let fetcher = Arc::new(Fetcher { vault: self.job.vault().clone(), job: self.job.id().clone(), file });
-        let hashes =
-            fetch_slices(&fetcher, &plan, on_disk, self.slices_in_flight, &self.progress, &mut journal).await?;
+        let (vault, job, lock) = (self.job.vault().clone(), self.job.id().clone(), journal.hold()?);
+        let fetcher = Arc::new(Fetcher { vault, job, file, _lock: lock });
+        let hashes = fetch_slices(&fetcher, &plan, noted, self.slices_in_flight, &self.progress, &mut journal).await?;
         let slices_fetched = hashes.iter().filter(|(_, now)| *now).count() as u64;
         let tree_hash = combine(plan.parts().zip(&hashes).map(|(slice, (hash, _))| (slice.len(), *hash)))
             .map_err(|error| Error::new(ErrorKind::Integrity, "the slices do not combine").caused_by(error))?;
-        let verification = compare(tree_hash, self.job.tree_hash, || format!("the output of job {}", self.job.id()))?;
+        let verification = match compare(tree_hash, promised, || format!("the output of job {}", self.job.id())) {
+            Ok(verification) => verification,
+            Err(error) => {
+                // Which slice is wrong nobody can say, and each has the hash the journal has for it: believed again, they would fail again.
+                blocking(move || journal.remove()).await??;
+                return Err(error);
+            }
+        };
         blocking(move || target.finish(&fetcher.file, journal)).await??;
         Ok(Downloaded { path: self.path, size, tree_hash, verification, slices: plan.count(), slices_fetched })
     }
@@ -235,8 +243,26 @@ impl Target {
         }
     }
 
-    /// Opens the unfinished file and the journal, and hashes again what the journal says is there: for each slice its tree hash, if its
-    /// bytes are right.
+    /// [`open`](Self::open), as soon as nobody else is at it. A download that was dropped a moment ago may still be at a last write.
+    async fn open_when_free(
+        &self,
+        subject: &Subject,
+        plan: &PartPlan,
+    ) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
+        const LOOKS: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(100);
+        let mut looks = 1;
+        loop {
+            let (target, subject, plan) = (self.clone(), subject.clone(), *plan);
+            match blocking(move || target.open(&subject, &plan)).await? {
+                Err(error) if error.kind() == ErrorKind::Checkpoint && looks < LOOKS => looks += 1,
+                outcome => return outcome,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Opens the unfinished file and the journal: for each slice the tree hash the journal has for it, if it has one.
     fn open(&self, subject: &Subject, plan: &PartPlan) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
         let (journal, noted) = Journal::open(&self.journal, subject)?;
         let io_error = |error| Error::io("open", &self.unfinished, error);
@@ -248,14 +274,13 @@ impl Target {
             .open(&self.unfinished)
             .map_err(io_error)?;
         file.set_len(plan.size()).map_err(io_error)?;
-        let mut on_disk = vec![None; usize::try_from(plan.count()).unwrap_or(usize::MAX)];
+        let mut hashes = vec![None; usize::try_from(plan.count()).unwrap_or(usize::MAX)];
         for (index, hash) in noted {
-            let Some(place) = usize::try_from(index).ok().and_then(|index| on_disk.get_mut(index)) else { continue };
-            let range = plan.part(index).bytes();
-            let actual = read::tree_hash_at(&file, range.start()..range.end() + 1);
-            *place = actual.ok().filter(|actual| *actual == hash);
+            if let Some(place) = usize::try_from(index).ok().and_then(|index| hashes.get_mut(index)) {
+                *place = Some(hash);
+            }
         }
-        Ok((file, journal, on_disk))
+        Ok((file, journal, hashes))
     }
 
     /// Makes the unfinished file the target: its bytes reach the disk before its name does.
@@ -278,18 +303,32 @@ struct Fetcher {
     vault: Vault,
     job: JobId,
     file: File,
+    /// A write outlives the task that began it; the next download to this file must not begin before.
+    _lock: File,
 }
 
 /// How often a slice is fetched whose bytes are not the promised ones, or that breaks off in the middle.
 const SLICE_TRIES: u32 = 3;
 
 impl Fetcher {
+    /// A slice's tree hash, and whether this run fetched it: what was noted for it is believed when the bytes on disk have it.
+    async fn have(self: &Arc<Self>, range: ByteRange, noted: Option<TreeHash>) -> Result<(TreeHash, bool), Error> {
+        if let Some(noted) = noted {
+            let fetcher = Arc::clone(self);
+            let actual = blocking(move || read::tree_hash_at(&fetcher.file, range.start()..range.end() + 1)).await?;
+            if actual.is_ok_and(|actual| actual == noted) {
+                return Ok((noted, false));
+            }
+        }
+        Ok((self.fetch(range).await?, true))
+    }
+
     /// Fetches a slice into the file and returns its tree hash.
     async fn fetch(self: &Arc<Self>, range: ByteRange) -> Result<TreeHash, Error> {
         let mut tries = 1;
         loop {
             match self.fetch_once(range).await {
-                Err(error) if error.is_retryable() && tries < SLICE_TRIES => tries += 1,
+                Err(error) if is_worth_another_fetch(&error) && tries < SLICE_TRIES => tries += 1,
                 outcome => return outcome,
             }
         }
@@ -329,43 +368,44 @@ impl Fetcher {
     }
 }
 
-/// Runs the slice tasks, so many at once, and notes each in the journal. For each slice: its tree hash, and whether this run fetched it.
+/// The calls below have repeated what is to be repeated, with waits: what is left is a body that was cut or is not the promised one.
+fn is_worth_another_fetch(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Integrity | ErrorKind::Api(cas_api::ErrorKind::Transport(_)))
+        && error.is_retryable()
+}
+
+/// Runs the slice tasks, so many at once, and notes what they fetch in the journal. For each slice: its tree hash, and whether this run
+/// fetched it.
 async fn fetch_slices(
     fetcher: &Arc<Fetcher>,
     plan: &PartPlan,
-    on_disk: Vec<Option<TreeHash>>,
+    noted: Vec<Option<TreeHash>>,
     in_flight: usize,
     progress: &Progress,
     journal: &mut Journal,
 ) -> Result<Vec<(TreeHash, bool)>, Error> {
-    let mut hashes: Vec<Option<(TreeHash, bool)>> =
-        on_disk.into_iter().map(|hash| hash.map(|hash| (hash, false))).collect();
-    let mut missing = Vec::new();
-    for (index, (slice, hash)) in plan.parts().zip(&hashes).enumerate() {
-        match hash {
-            Some(_) => progress.part_done(slice.len(), true),
-            None => missing.push((index, slice.bytes())),
-        }
-    }
-    let mut missing = missing.into_iter();
+    let mut hashes: Vec<Option<(TreeHash, bool)>> = vec![None; noted.len()];
+    let mut waiting = plan.parts().zip(noted).enumerate();
     // Dropping the set, on failure or cancellation, aborts what is in it.
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < in_flight
-            && let Some((index, range)) = missing.next()
+            && let Some((index, (slice, noted))) = waiting.next()
         {
-            let fetcher = Arc::clone(fetcher);
-            tasks.spawn(async move { (index, range, fetcher.fetch(range).await) });
+            let (fetcher, range) = (Arc::clone(fetcher), slice.bytes());
+            tasks.spawn(async move { (index, range, fetcher.have(range, noted).await) });
         }
         let Some(outcome) = tasks.join_next().await else { break };
         let (index, range, outcome) =
             outcome.map_err(|error| Error::new(ErrorKind::LocalIo, "a slice task did not finish").caused_by(error))?;
         let count = plan.count();
-        let hash = outcome
+        let (hash, now) = outcome
             .map_err(|error| error.while_doing(|| format!("download stopped at slice {} of {count}", index + 1)))?;
-        journal.note(index as u64, &hash)?;
-        progress.part_done(range.len(), false);
-        hashes[index] = Some((hash, true));
+        if now {
+            journal.note(index as u64, &hash)?;
+        }
+        progress.part_done(range.len(), !now);
+        hashes[index] = Some((hash, now));
     }
     Ok(hashes.into_iter().map(|hash| hash.expect("every slice was fetched or the loop ended in an error")).collect())
 }
@@ -455,6 +495,9 @@ fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
 fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> std::io::Result<()> {
     while !bytes.is_empty() {
         let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if written == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
         bytes = &bytes[written..];
         offset += written as u64;
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cas_api::cas_http::document::JobStatus;
-use cas_api::cas_http::{BoxFuture, ByteRange, JobId, PartSize};
+use cas_api::cas_http::{BoxFuture, ByteRange, JobId, PartSize, TreeHash};
 use cas_api::inventory::{InventoryEntry, InventoryHead};
 use cas_api::{JobAction, JobDescription};
 use tokio::io::AsyncWrite;
@@ -65,6 +65,14 @@ impl Job {
             JobAction::ArchiveRetrieval => self.range.map(ByteRange::len).or(self.archive_size),
             _ => None,
         }
+    }
+
+    /// The tree hash of the output, when the service has told: of the retrieved range, or of the archive when all of it is retrieved.
+    #[must_use]
+    pub fn output_tree_hash(&self) -> Option<TreeHash> {
+        let whole = self.action == JobAction::ArchiveRetrieval
+            && self.range.is_none_or(|range| range.start() == 0 && Some(range.len()) == self.archive_size);
+        self.tree_hash.or(self.archive_tree_hash.filter(|_| whole))
     }
 
     /// The size of the slices an output is downloaded in: 32 MiB.
@@ -134,13 +142,14 @@ impl Job {
             (JobStatus::Succeeded, action) => {
                 Err(Error::invalid(format!("job {} is of kind {action}: it has no output", self.id())))
             }
+            (JobStatus::Other(_), _) if self.completed => Err(self.failure()),
             (status, _) => Err(Error::new(ErrorKind::NotReady, format!("job {} is {status}", self.id()))),
         }
     }
 
     fn failure(&self) -> Error {
         let why = self.status_message.as_deref().unwrap_or("the service does not say why");
-        Error::new(ErrorKind::JobFailed, format!("job {} failed: {why}", self.id()))
+        Error::new(ErrorKind::JobFailed, format!("job {} ended as {}: {why}", self.id(), self.status))
     }
 }
 
@@ -205,11 +214,14 @@ impl<'j> WaitForJob<'j> {
             match self.job.status {
                 JobStatus::Succeeded => return Ok(()),
                 JobStatus::Failed => return Err(self.job.failure()),
+                // It has ended in a way nobody knew of when this was written.
+                _ if self.job.completed => return Err(self.job.failure()),
                 _ => {}
             }
             let waited = began.elapsed();
             let pause = self.every.unwrap_or_else(|| until_next_look(&self.job.action, self.job.tier.as_ref(), waited));
-            if self.deadline.is_some_and(|limit| waited + pause > limit) {
+            let left = self.deadline.map(|limit| limit.saturating_sub(waited));
+            if left.is_some_and(|left| left.is_zero()) {
                 let what = format!(
                     "job {} is still {} after {} s of waiting",
                     self.job.id(),
@@ -218,7 +230,8 @@ impl<'j> WaitForJob<'j> {
                 );
                 return Err(Error::new(ErrorKind::NotReady, what));
             }
-            sleep(pause).await;
+            // The last look is at the deadline, not up to a pause before it.
+            sleep(left.map_or(pause, |left| pause.min(left))).await;
         }
     }
 }
@@ -229,5 +242,45 @@ impl<'j> IntoFuture for WaitForJob<'j> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cas_api::CasApi;
+    use cas_api::cas_http::{Client, Credentials, VaultName};
+
+    use super::*;
+
+    fn job(change: impl FnOnce(&mut JobDescription)) -> Job {
+        let credentials = Credentials::new("id", "key").unwrap();
+        let client = Client::builder().endpoint("http://127.0.0.1:9").credentials(credentials);
+        let vault = Vault::named(&CasApi::new(client.build().unwrap()), VaultName::parse("v").unwrap());
+        let mut description = JobDescription::new(JobId::parse("j").unwrap(), JobAction::ArchiveRetrieval);
+        description.archive_size = Some(10);
+        description.archive_tree_hash = Some(TreeHash::of(b"whole"));
+        change(&mut description);
+        Job::from_description(&vault, description)
+    }
+
+    #[test]
+    fn the_output_of_a_whole_retrieval_has_the_tree_hash_of_the_archive() {
+        let (whole, part) = (Some(TreeHash::of(b"whole")), Some(TreeHash::of(b"part")));
+        let range = |start, end| ByteRange::new(start, end).ok();
+        assert_eq!(job(|_| {}).output_tree_hash(), whole);
+        assert_eq!(job(|job| job.range = range(0, 9)).output_tree_hash(), whole);
+        assert_eq!(job(|job| job.range = range(0, 8)).output_tree_hash(), None);
+        assert_eq!(job(|job| (job.range, job.tree_hash) = (range(0, 8), part)).output_tree_hash(), part);
+        assert_eq!(job(|job| job.action = JobAction::InventoryRetrieval).output_tree_hash(), None);
+    }
+
+    #[test]
+    fn a_job_that_ended_in_an_unknown_way_is_not_waited_for() {
+        let ended = |completed| {
+            let job = job(|job| (job.status, job.completed) = ("Cancelled".into(), completed));
+            job.check_output().unwrap_err().kind()
+        };
+        assert_eq!(ended(true), ErrorKind::JobFailed);
+        assert_eq!(ended(false), ErrorKind::NotReady);
     }
 }

@@ -31,7 +31,7 @@ impl MultipartUpload {
             call = call.description(description);
         }
         let started = call.await?;
-        Self::describe(vault, &started.upload_id).await
+        Self::describe(vault, &started.upload_id).await.map_err(|error| error.keeping(&started.upload_id))
     }
 
     /// Has an upload described, with all its parts.
@@ -81,7 +81,8 @@ impl MultipartUpload {
     /// How many bytes those parts have.
     #[must_use]
     pub fn size_completed(&self) -> u64 {
-        self.parts.iter().map(|part| part.range.len()).sum()
+        // Ranges come from the wire, and may be of any length.
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.range.len()))
     }
 
     /// The tree hash of the archive these parts would make.

@@ -61,7 +61,11 @@ impl Progress {
         }
     }
 
+    /// Counts from 0 again: the same value may be handed to a second try.
     pub(crate) fn begin(&self, total_bytes: u64, total_parts: u64) {
+        for counter in [&self.0.done_bytes, &self.0.resumed_bytes, &self.0.done_parts] {
+            counter.store(0, Ordering::Relaxed);
+        }
         self.0.total_bytes.store(total_bytes, Ordering::Relaxed);
         self.0.total_parts.store(total_parts, Ordering::Relaxed);
     }
@@ -82,5 +86,21 @@ impl Progress {
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.snapshot().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_try_counts_from_the_beginning() {
+        let progress = Progress::new();
+        for _ in 0..2 {
+            progress.begin(10, 2);
+            progress.part_done(6, true);
+            let now = progress.snapshot();
+            assert_eq!((now.done_bytes, now.resumed_bytes, now.done_parts), (6, 6, 1));
+        }
     }
 }

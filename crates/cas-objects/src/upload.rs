@@ -29,7 +29,8 @@ pub const PARTS_IN_FLIGHT: usize = 4;
 /// Memory: 1 MiB per part being hashed and less than 1 MiB per part being sent, whatever the size of a part or the archive.
 ///
 /// Cancel safety: dropping the future stops it. Parts that were acknowledged stay with the service, and
-/// [`Progress::snapshot`] has the upload's identifier for [`Vault::resume_upload`].
+/// [`Progress::snapshot`] has the upload's identifier for [`Vault::resume_upload`]. When it is dropped during the single request of a small
+/// archive, or while the parts are made an archive, the archive may be stored all the same: the vault's next inventory tells.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is uploaded until it is awaited"]
 pub struct UploadArchive {
@@ -273,26 +274,31 @@ async fn send_parts(
 /// Completes the upload. The call is not repeated blindly: when its outcome is unknown, the list of parts tells whether the upload is still
 /// there, and only then is it made again.
 async fn complete(vault: &Vault, id: &UploadId, size: ArchiveSize, tree_hash: TreeHash) -> Result<ArchiveId, Error> {
+    let probably_stored = |error: cas_api::Error| {
+        Error::from(error).while_doing(|| {
+            format!(
+                "the upload {id} is gone, so the archive of {size} bytes with tree hash {tree_hash} is probably stored; its identifier \
+                 will be in the vault's next inventory"
+            )
+        })
+    };
     let mut tries_left = 3;
+    let mut unknown: Option<cas_api::Error> = None;
     loop {
         tries_left -= 1;
         let error = match vault.api().complete_multipart_upload(vault.name(), id, size, tree_hash).await {
             Ok(completed) => return Ok(completed.archive_id),
             Err(error) => error,
         };
-        if error.kind() != cas_api::ErrorKind::Ambiguous {
-            return Err(error.into());
+        match (error.kind(), unknown.take()) {
+            (cas_api::ErrorKind::Ambiguous, _) => {}
+            // It is gone because the try before, whose outcome was unknown, did complete it.
+            (cas_api::ErrorKind::NotFound, Some(before)) => return Err(probably_stored(before)),
+            _ => return Err(error.into()),
         }
         match vault.api().list_parts(vault.name(), id).await {
-            Ok(_) if tries_left > 0 => {}
-            Err(gone) if gone.kind() == cas_api::ErrorKind::NotFound => {
-                return Err(Error::from(error).while_doing(|| {
-                    format!(
-                        "the upload {id} is gone, so the archive of {size} bytes with tree hash {tree_hash} is probably stored; its \
-                         identifier will be in the vault's next inventory"
-                    )
-                }));
-            }
+            Ok(_) if tries_left > 0 => unknown = Some(error),
+            Err(gone) if gone.kind() == cas_api::ErrorKind::NotFound => return Err(probably_stored(error)),
             _ => return Err(error.into()),
         }
     }
@@ -300,7 +306,9 @@ async fn complete(vault: &Vault, id: &UploadId, size: ArchiveSize, tree_hash: Tr
 
 /// Finds out whether a refused body was refused because the source changed after it was hashed.
 async fn blame(source: &Source, range: ByteRange, sent: &Payload, error: Error) -> Error {
-    if error.kind() != ErrorKind::Api(cas_api::ErrorKind::Refused) {
+    // A file that has become shorter gives fewer bytes than were announced.
+    const SHORT: cas_api::ErrorKind = cas_api::ErrorKind::Transport(cas_api::cas_http::ErrorKind::Body);
+    if !matches!(error.kind(), ErrorKind::Api(cas_api::ErrorKind::Refused | SHORT)) {
         return error;
     }
     match source.hashed(range).await {

@@ -7,7 +7,7 @@ use cas_api::cas_http::{
     ArchiveId, BoxFuture, Description, InventoryLimit, JobId, Marker, PartSize, RetrievalRange, Timestamp, UploadId,
     VaultName,
 };
-use cas_api::{CasApi, Pages, UploadDescription, VaultDescription};
+use cas_api::{CasApi, JobAction, JobDescription, Pages, UploadDescription, VaultDescription};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::archive::Archive;
@@ -238,6 +238,9 @@ impl Vault {
 
 /// A job about to be started: a value with setters. Await it to start the job.
 ///
+/// The job is described by the service when it is had; if that fails only its identifier and kind are known until
+/// [`Job::update_status`].
+///
 /// The start is not repeated when its outcome is unknown, because a second job would be billed; the error is then
 /// [`Ambiguous`](cas_api::ErrorKind::Ambiguous), and [`Vault::list_all_jobs`] tells whether it happened.
 #[derive(Clone, Debug)]
@@ -320,8 +323,24 @@ impl<P: Into<JobParameters> + Send + 'static> IntoFuture for StartJob<P> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let started = self.vault.api.initiate_job(&self.vault.name, self.parameters.into()).await?;
-            self.vault.job(started.job_id).await
+            let parameters = self.parameters.into();
+            let action = action_of(&parameters);
+            let started = self.vault.api.initiate_job(&self.vault.name, parameters).await?;
+            // The job runs, and is billed, whether or not it can be described at once: an error here would lose it.
+            Ok(match self.vault.job(&started.job_id).await {
+                Ok(job) => job,
+                Err(_) => Job::from_description(&self.vault, JobDescription::new(started.job_id, action)),
+            })
         })
+    }
+}
+
+fn action_of(parameters: &JobParameters) -> JobAction {
+    match parameters {
+        JobParameters::ArchiveRetrieval(_) => JobAction::ArchiveRetrieval,
+        JobParameters::InventoryRetrieval(_) => JobAction::InventoryRetrieval,
+        JobParameters::PushToCos(_) => JobAction::PushToCos,
+        JobParameters::PullFromCos(_) => JobAction::PullFromCos,
+        other => JobAction::from(other.job_type()),
     }
 }
