@@ -53,13 +53,13 @@ pub(crate) fn push_lower(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn push_keeping_case(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        if is_plain(*byte) {
-            out.push(*byte);
-        } else {
-            push_escape(out, *byte, UPPER_HEX);
-        }
+    let mut rest = bytes;
+    while let Some(run) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+        out.extend_from_slice(&rest[..run]);
+        push_escape(out, rest[run], UPPER_HEX);
+        rest = &rest[run + 1..];
     }
+    out.extend_from_slice(rest);
 }
 
 fn push_lowered(out: &mut Vec<u8>, bytes: &[u8], hex: &[u8; 16]) {
@@ -96,9 +96,20 @@ pub(crate) fn all_plain(bytes: &[u8]) -> bool {
 }
 
 /// The bytes that need no escape: `A-Z a-z 0-9 - . _ ~`.
-fn is_plain(byte: u8) -> bool {
+const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~')
 }
+
+/// The same for one byte after the other.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] = is_plain(byte);
+        byte += 1;
+    }
+    plain
+};
 
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 const LOWER_HEX: &[u8; 16] = b"0123456789abcdef";

@@ -359,7 +359,7 @@ fn list_remarks(request: &SignableRequest<'_>, authorization: &Authorization, di
         }
     }
     for (name, _) in request.headers() {
-        if HeaderPolicy::Standard.signs(name, dialect, true) && !authorization.header_list.contains_header(name) {
+        if HeaderPolicy::Standard.signs(name, dialect, || true) && !authorization.header_list.contains_header(name) {
             remarks.push(Finding::new(Subject::Header(name.to_ascii_lowercase()), "is sent, but not covered"));
         }
     }

@@ -52,7 +52,7 @@ impl<'r> FormatString<'r> {
     /// [`SignError`] naming the part of the request that could not be sent or listed as it is: an empty name, a line break in a value.
     pub fn new(request: &'r SignableRequest<'_>, options: &SigningOptions) -> Result<Self, SignError> {
         request.check()?;
-        let carries_data = request.headers.iter().any(|header| header.name == "x-cas-content-sha256");
+        let carries_data = || request.headers.iter().any(|header| header.name == "x-cas-content-sha256");
         let all_parameters = options.parameters == ParameterPolicy::All;
         if all_parameters && request.parameters.iter().any(|parameter| parameter.name.is_empty()) {
             return Err(SignError::Empty { field: Field::ParameterName });

@@ -68,19 +68,22 @@ pub enum HeaderPolicy {
 
 impl HeaderPolicy {
     /// Whether a header is signed, by its name in lower case. `carries_data` is whether the request has `x-cas-content-sha256`.
-    pub(crate) fn signs(&self, name: &str, dialect: &Dialect, carries_data: bool) -> bool {
-        if name == "authorization" {
-            return false;
-        }
+    pub(crate) fn signs(&self, name: &str, dialect: &Dialect, carries_data: impl FnOnce() -> bool) -> bool {
         let is_the_services = || dialect.header_prefixes.iter().any(|prefix| name.starts_with(&**prefix));
-        match (self, name) {
-            (Self::All, _) => true,
-            (Self::None, _) => false,
-            (Self::Named(names), _) => names.iter().any(|other| other.eq_ignore_ascii_case(name)),
-            (Self::Standard, "host" | "content-length" | "content-range" | "content-type" | "range") => true,
-            (Self::OfficialPython, "host" | "range") => true,
-            (Self::OfficialPython, "content-length") => carries_data,
-            (Self::Standard | Self::OfficialPython, _) => is_the_services(),
+        match self {
+            _ if name == "authorization" => false,
+            Self::Standard => match name {
+                "host" | "content-length" | "content-range" | "content-type" | "range" => true,
+                _ => is_the_services(),
+            },
+            Self::OfficialPython => match name {
+                "host" | "range" => true,
+                "content-length" => carries_data(),
+                _ => is_the_services(),
+            },
+            Self::All => true,
+            Self::None => false,
+            Self::Named(names) => names.iter().any(|other| other.eq_ignore_ascii_case(name)),
         }
     }
 }
@@ -150,7 +153,7 @@ mod tests {
         let names =
             ["host", "content-length", "content-range", "content-type", "range", "x-cas-foo", "date", "authorization"];
         let signed = |policy: HeaderPolicy, carries_data| {
-            let flags = names.map(|name| policy.signs(name, &Dialect::CAS, carries_data));
+            let flags = names.map(|name| policy.signs(name, &Dialect::CAS, || carries_data));
             names.into_iter().zip(flags).filter(|(_, signed)| *signed).map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(signed(HeaderPolicy::Standard, false), &names[..6]);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::SignError;
 use crate::encode::{all_plain, decode};
-use crate::error::{Field, check, keeps_the_line};
+use crate::error::Field;
 use crate::few::Few;
 
 /// A request as the signature sees it: method, path, parameters and headers. The body is not signed, except through headers that hash it.
@@ -142,15 +142,16 @@ impl<'a> SignableRequest<'a> {
 
     /// Refuses what could not be sent.
     pub(crate) fn check(&self) -> Result<(), SignError> {
-        check(self.method.as_bytes(), |byte| kind(byte) & NO_TOKEN == 0, || Field::Method)?;
-        // All that is forbidden in a path is among these, and a usual path has none of them.
-        if self.path.bytes().fold(false, |found, byte| found | (byte <= b'#') | (byte == b'?')) {
-            check(self.path.as_bytes(), |byte| keeps_the_line(byte) && byte != b'?' && byte != b'#', || Field::Path)?;
+        refuse(self.method.as_bytes(), NO_TOKEN, || Field::Method)?;
+        refuse(self.path.as_bytes(), LINE_BREAK | PATH_END, || Field::Path)?;
+        if self.method.is_empty() {
+            return Err(SignError::Empty { field: Field::Method });
         }
-        match self.path.as_bytes().first() {
-            None => return Err(SignError::Empty { field: Field::Path }),
-            Some(b'/') => {}
-            Some(_) => return Err(SignError::RelativePath),
+        if self.path.is_empty() {
+            return Err(SignError::Empty { field: Field::Path });
+        }
+        if !self.path.starts_with('/') {
+            return Err(SignError::RelativePath);
         }
         self.headers.iter().try_for_each(Header::check)
     }
@@ -158,7 +159,7 @@ impl<'a> SignableRequest<'a> {
 
 impl<'a> Header<'a> {
     pub(crate) fn new(name: &'a str, value: &'a [u8]) -> Self {
-        let kinds = name.bytes().fold(0, |kinds, byte| kinds | kind(byte));
+        let kinds = kinds(name.as_bytes());
         let valid_name = kinds & NO_TOKEN == 0 && !name.is_empty();
         let name = if kinds & UPPER == 0 { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
         Self { name, value, valid_name, listable: kinds & AMPERSAND == 0, plain: all_plain(value) }
@@ -167,47 +168,81 @@ impl<'a> Header<'a> {
     /// A header that an HTTP library has checked: the name is valid and in lower case.
     #[cfg(feature = "http")]
     pub(crate) fn checked(name: &'a str, value: &'a [u8]) -> Self {
-        let listable = !name.bytes().fold(false, |found, byte| found | (byte == b'&'));
+        let listable = kinds(name.as_bytes()) & AMPERSAND == 0;
         Self { name: Cow::Borrowed(name), value, valid_name: true, listable, plain: all_plain(value) }
     }
 
     fn check(&self) -> Result<(), SignError> {
+        if self.name.is_empty() {
+            return Err(SignError::Empty { field: Field::HeaderName });
+        }
         if !self.valid_name {
-            check(self.name.as_bytes(), |byte| kind(byte) & NO_TOKEN == 0, || Field::HeaderName)?;
+            refuse(self.name.as_bytes(), NO_TOKEN, || Field::HeaderName)?;
         }
         if !self.plain {
-            check(self.value, keeps_the_line, || Field::Header(self.name.to_string()))?;
+            refuse(self.value, LINE_BREAK, || Field::Header(self.name.to_string()))?;
         }
         Ok(())
     }
 
     /// Refuses a header that is to be signed, and could not be listed.
     pub(crate) fn check_listable(&self) -> Result<(), SignError> {
-        if self.listable { Ok(()) } else { check(self.name.as_bytes(), |byte| byte != b'&', || Field::HeaderName) }
+        if self.listable { Ok(()) } else { refuse(self.name.as_bytes(), AMPERSAND, || Field::HeaderName) }
     }
+}
+
+/// Refuses text with a byte of these kinds, and names the first.
+fn refuse(text: &[u8], forbidden: u8, field: impl FnOnce() -> Field) -> Result<(), SignError> {
+    if kinds(text) & forbidden == 0 {
+        return Ok(());
+    }
+    let allowed = |byte: &&u8| KINDS[usize::from(**byte)] & forbidden == 0;
+    let at = text.iter().take_while(allowed).count();
+    Err(SignError::ForbiddenByte { field: field(), byte: text[at], at })
 }
 
 /// As many headers as a request usually has; more of them are kept elsewhere.
 pub(crate) const USUAL_HEADERS: usize = 8;
 
-/// What sort of byte this is in a method or in the name of a header (RFC 9110, 5.6.2): 0 for most.
-fn kind(byte: u8) -> u8 {
-    KINDS[usize::from(byte)]
+/// All the kinds of bytes that a text has.
+fn kinds(text: &[u8]) -> u8 {
+    text.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)])
 }
 
+/// An upper-case letter.
 const UPPER: u8 = 1;
+/// No character of a method or of a header's name (RFC 9110, 5.6.2).
 const NO_TOKEN: u8 = 2;
+/// The end of an item in a signature.
 const AMPERSAND: u8 = 4;
+/// What ends a line, or the text, for somebody on the way.
+const LINE_BREAK: u8 = 8;
+/// What ends a path in a URL.
+const PATH_END: u8 = 16;
 
-const KINDS: [u8; 256] = {
+/// The kinds of each byte; most have none.
+static KINDS: [u8; 256] = {
     let mut kinds = [NO_TOKEN; 256];
     let mut byte = 0_u8;
     while byte < 128 {
         kinds[byte as usize] = match byte {
             b'A'..=b'Z' => UPPER,
-            b'a'..=b'z' | b'0'..=b'9' => 0,
+            b'a'..=b'z'
+            | b'0'..=b'9'
+            | b'!'
+            | b'$'..=b'%'
+            | b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'^'..=b'`'
+            | b'|'
+            | b'~' => 0,
             b'&' => AMPERSAND,
-            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => 0,
+            b'#' => PATH_END,
+            b'?' => PATH_END | NO_TOKEN,
+            b'\r' | b'\n' | 0 => LINE_BREAK | NO_TOKEN,
             _ => NO_TOKEN,
         };
         byte += 1;

@@ -121,7 +121,7 @@ impl fmt::Debug for DerivedKey {
 #[derive(Clone)]
 pub struct Signed {
     /// Format string, string to sign and authorization, one after the other.
-    text: String,
+    text: Vec<u8>,
     string_to_sign: usize,
     authorization: usize,
     header_list: Range<usize>,
@@ -135,12 +135,12 @@ pub struct Signed {
 impl Signed {
     /// The canonical request.
     pub fn format_string(&self) -> &str {
-        &self.text[..self.string_to_sign]
+        self.text(0..self.string_to_sign)
     }
 
     /// The text that the signing key signed: it holds the digest of the format string.
     pub fn string_to_sign(&self) -> &str {
-        &self.text[self.string_to_sign..self.authorization]
+        self.text(self.string_to_sign..self.authorization)
     }
 
     /// The key that signed.
@@ -155,17 +155,17 @@ impl Signed {
 
     /// The value of the `Authorization` header.
     pub fn authorization(&self) -> &str {
-        &self.text[self.authorization..]
+        self.text(self.authorization..self.text.len())
     }
 
     /// The names of the signed headers: lower case, sorted, semicolons between them.
     pub fn header_list(&self) -> &str {
-        &self.text[self.header_list.clone()]
+        self.text(self.header_list.clone())
     }
 
     /// The names of the signed parameters: lower case, encoded, sorted, semicolons between them.
     pub fn parameter_list(&self) -> &str {
-        &self.text[self.parameter_list.clone()]
+        self.text(self.parameter_list.clone())
     }
 
     /// The algorithm of every step.
@@ -186,6 +186,11 @@ impl Signed {
     /// When the signing key is valid.
     pub fn key_time(&self) -> TimeRange {
         self.key.key_time()
+    }
+
+    fn text(&self, range: Range<usize>) -> &str {
+        std::str::from_utf8(&self.text[range])
+            .expect("the path is UTF-8, the rest is ASCII, and a range holds a whole string")
     }
 }
 
@@ -214,12 +219,13 @@ fn sign_with(
     }
     let format_string = FormatString::new(request, options)?;
     let algorithm = key.algorithm();
-    let mut out = Vec::with_capacity(USUAL_LENGTH);
+    let mut text = Vec::with_capacity(USUAL_LENGTH);
+    let out = &mut text;
 
-    format_string.write_to(&mut out);
+    format_string.write_to(out);
     let string_to_sign = out.len();
-    let digest = algorithm.digest(&out);
-    let sign_time_text = write_string_to_sign(&mut out, algorithm, sign_time, &digest);
+    let digest = algorithm.digest(out);
+    let sign_time_text = write_string_to_sign(out, algorithm, sign_time, &digest);
     let authorization = out.len();
     let signature = key.sign(&out[string_to_sign..]);
 
@@ -233,16 +239,15 @@ fn sign_with(
     if key.key_time() == sign_time {
         out.extend_from_within(sign_time_text);
     } else {
-        key.key_time().write_to(&mut out);
+        key.key_time().write_to(out);
     }
     out.extend_from_slice(b"&q-header-list=");
-    let header_list = written(&mut out, |out| format_string.write_header_list(out));
+    let header_list = written(out, |out| format_string.write_header_list(out));
     out.extend_from_slice(b"&q-url-param-list=");
-    let parameter_list = written(&mut out, |out| format_string.write_parameter_list(out));
+    let parameter_list = written(out, |out| format_string.write_parameter_list(out));
     out.extend_from_slice(b"&q-signature=");
-    signature.write_to(&mut out);
+    signature.write_to(out);
 
-    let text = String::from_utf8(out).expect("the path is UTF-8 and the rest is ASCII");
     let secret_id = secret_id.clone();
     Ok(Signed {
         text,

@@ -235,13 +235,23 @@ fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Writes the lower-case hex digits of at most 32 bytes into `hex`, and gives back as much of it as they need.
 fn write_hex<'h>(bytes: &[u8], hex: &'h mut [u8; MAX_HEX]) -> &'h [u8] {
-    for (byte, digits) in bytes.iter().zip(hex.chunks_exact_mut(2)) {
-        digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    for (byte, digits) in bytes.iter().zip(hex.as_chunks_mut().0) {
+        *digits = HEX[usize::from(*byte)];
     }
     &hex[..2 * bytes.len()]
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The two digits of every byte.
+static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// The longest text a key or signature has: sha256's.
 const MAX_HEX: usize = 64;
