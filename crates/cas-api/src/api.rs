@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use cas_http::client_methods;
 use cas_http::document::{AccessPolicy, JobParameters, NotificationConfiguration};
+use cas_http::header::X_CAS_REQUEST_ID;
 use cas_http::wire::{Plain, Shape, Upload};
 use cas_http::{
     ArchiveId, ArchiveSize, BoxFuture, Call, CallReport, Caller, Client, ContentSha256, JobId, Outcome, PartRange,
@@ -130,6 +131,13 @@ where
             }
             if !answer.status().is_success() {
                 return Err(context.service(read_error(answer).await));
+            }
+            // The service puts its request id on every answer. Whoever answers without one, and not even as documented, is somebody else: a
+            // proxy's page of welcome must not pass for a deletion.
+            if answer.status() != O::Output::STATUS && !answer.headers().contains_key(X_CAS_REQUEST_ID) {
+                return Err(
+                    context.delivery(DeliveryError::Wire(WireError::missing(X_CAS_REQUEST_ID.as_str().to_owned())))
+                );
             }
             O::Shape::deliver::<O::Output>(answer).await.map_err(|error| context.delivery(error))
         })

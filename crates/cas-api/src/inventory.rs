@@ -253,8 +253,9 @@ pub fn read_csv(reader: impl Read, mut on_entry: impl FnMut(InventoryEntry)) -> 
 }
 
 fn entry_of(columns: &[String], record: Vec<String>) -> Result<InventoryEntry, WireError> {
-    if record.len() < CSV_COLUMNS.len() - 1 {
-        return Err(WireError::invalid("line", format!("expected 4 or 5 columns, found {}", record.len())));
+    if record.len() < CSV_COLUMNS.len() - 1 || record.len() > columns.len() {
+        let what = format!("expected {} columns, or one less, found {}", columns.len(), record.len());
+        return Err(WireError::invalid("line", what));
     }
     let values = columns.iter().cloned().zip(record.into_iter().map(Value::String));
     InventoryEntry::from_object(&JsonObject::from(values.collect::<Map<String, Value>>()))
@@ -275,59 +276,50 @@ impl<R: Read> Records<R> {
         loop {
             let room = (MAX_RECORD - text.len()) as u64;
             let read = (&mut self.reader).take(room).read_until(b'\n', &mut text).map_err(InventoryError::Read)?;
-            if read == 0 && text.len() < MAX_RECORD {
-                return match text.is_empty() {
-                    true => Ok(None),
-                    false if quotes_are_open(&text) => Err(InventoryError::Malformed("a quote is never closed".into())),
-                    false => fields(&text).map(Some),
-                };
-            }
             if text.len() >= MAX_RECORD {
                 return Err(InventoryError::Malformed(format!("a line is longer than {MAX_RECORD} bytes")));
             }
-            if text.ends_with(b"\n") && !quotes_are_open(&text) {
-                if text.trim_ascii().is_empty() {
-                    text.clear();
-                    continue;
+            if text.trim_ascii().is_empty() {
+                if read == 0 {
+                    return Ok(None);
                 }
-                return fields(&text).map(Some);
+                text.clear();
+                continue;
+            }
+            match fields(&text)? {
+                Some(fields) => return Ok(Some(fields)),
+                None if read == 0 => return Err(InventoryError::Malformed("a quote is never closed".into())),
+                // A quoted field goes on in the next line.
+                None => {}
             }
         }
     }
 }
 
-fn quotes_are_open(text: &[u8]) -> bool {
-    let mut open = false;
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' if open => {
-                bytes.next();
-            }
-            b'"' => open = !open,
-            _ => {}
-        }
-    }
-    open
-}
-
-fn fields(record: &[u8]) -> Result<Vec<String>, InventoryError> {
+/// Cuts a record into its fields; `None` when its last field is quoted and not closed.
+///
+/// Only at the beginning of a field does a quote open one: a service that does not quote must not have its lines run together by a quote
+/// in a description.
+fn fields(record: &[u8]) -> Result<Option<Vec<String>>, InventoryError> {
     let text = std::str::from_utf8(record).map_err(|_| InventoryError::Malformed("a line is not UTF-8".into()))?;
-    let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('\u{feff}');
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = text.chars().peekable();
+    let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
+    let (mut fields, mut field) = (Vec::new(), String::new());
+    let (mut at_start, mut quoted) = (true, false);
     while let Some(c) = chars.next() {
-        let field = fields.last_mut().expect("there is always a field begun");
+        let opens = at_start && c == '"';
+        at_start = !quoted && c == ',';
         match c {
+            '"' if opens => quoted = true,
             '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
             '\\' if quoted && matches!(chars.peek(), Some('"' | '\\')) => field.extend(chars.next()),
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
+            '"' if quoted => quoted = false,
+            ',' if !quoted => fields.push(std::mem::take(&mut field)),
+            '\r' | '\n' if !quoted => {}
             c => field.push(c),
         }
     }
-    Ok(fields)
+    fields.push(field);
+    Ok(if quoted { None } else { Some(fields) })
 }
 
 #[cfg(test)]
@@ -373,6 +365,8 @@ mod tests {
     #[test]
     fn csv_of_unknown_habit_is_read() {
         let date = "2024-02-01T00:00:00.000Z";
+        let unquoted = csv(&format!("a,6\" of \"snow,{date},5\nb,\"two\"\"\",{date},6\n")).unwrap();
+        assert_eq!([&unquoted[0].description, &unquoted[1].description], ["6\" of \"snow", "two\""]);
         let backslash = csv(&format!("a,\"say \\\"hi\\\"\",{date},5\n\n")).unwrap();
         assert_eq!((backslash[0].description.as_str(), backslash[0].tree_hash), ("say \"hi\"", None));
         let other_order =
@@ -392,6 +386,7 @@ mod tests {
         }
         assert!(matches!(csv(&format!("a,x,{date},5\nb,x\n")), Err(InventoryError::Entry { index: 1, .. })));
         assert!(matches!(csv(&format!("a,x,{date},-5\n")), Err(InventoryError::Entry { index: 0, .. })));
+        assert!(matches!(csv(&format!("a,x,y,{date},5,,\n")), Err(InventoryError::Entry { index: 0, .. })));
     }
 
     #[test]

@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(page.marker.as_ref().map(Marker::as_str), Some("m"));
         let last = VaultList::new(Vec::new(), None);
         assert_eq!(last.to_json(), br#"{"Marker":null,"VaultList":[]}"#);
-        assert_eq!(VaultList::from_json(b"{}").unwrap(), last);
+        assert_eq!(VaultList::from_json(br#"{"VaultList":[]}"#).unwrap(), last);
+        assert_eq!(VaultList::from_json(b"{}").unwrap_err().field(), "VaultList", "anything else is no page");
     }
 }

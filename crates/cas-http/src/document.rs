@@ -46,7 +46,8 @@ macro_rules! open_enum {
             fn from(text: &str) -> Self {
                 let text = text.trim();
                 $( if text.eq_ignore_ascii_case($text) { return $name::$variant; } )+
-                $name::Other(text.into())
+                // No word of the service is longer; a stranger's text is cut before it can be sent back.
+                $name::Other(text.chars().take(256).collect::<String>().into())
             }
         }
 

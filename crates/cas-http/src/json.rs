@@ -137,14 +137,14 @@ impl JsonObject {
         }
     }
 
-    /// A list of objects; an absent one is empty.
+    /// A list of objects. It must be there, if empty: otherwise any JSON object would pass for a page with nothing on it.
     ///
     /// # Errors
     ///
-    /// When the value is not a list, or an entry is not an object.
+    /// When it is absent or not a list, or an entry is not an object.
     pub fn objects(&self, key: &'static str) -> Result<Vec<JsonObject>, WireError> {
         let entries = match self.get(key) {
-            None => return Ok(Vec::new()),
+            None => return Err(WireError::missing(key)),
             Some(Value::Array(entries)) => entries,
             Some(other) => return Err(unexpected(key, "a list", other)),
         };

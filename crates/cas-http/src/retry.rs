@@ -137,7 +137,8 @@ fn judge_answer(repeat: Repeat, status: StatusCode, code: Option<&str>, reached:
     if status == StatusCode::TOO_MANY_REQUESTS || code == Some(code::THROTTLING) {
         return Verdict::Repeat(Cause::Throttled);
     }
-    if matches!(code, Some(code::SERVICE_UNAVAILABLE | code::REQUEST_TIMEOUT)) {
+    // The body came too slowly to be whole, so nothing can have happened.
+    if code == Some(code::REQUEST_TIMEOUT) {
         return Verdict::Repeat(Cause::Transient);
     }
     if code == Some(code::INSUFFICIENT_CAPACITY) {
@@ -174,7 +175,7 @@ pub(crate) fn may_have_happened(ending: Ending<'_>) -> bool {
     match ending {
         Ending::Failure { sent, .. } => sent == Sent::Whole,
         Ending::Answer { status, code } => {
-            let refused = matches!(code, Some(code::THROTTLING | code::SERVICE_UNAVAILABLE | code::REQUEST_TIMEOUT));
+            let refused = matches!(code, Some(code::THROTTLING | code::REQUEST_TIMEOUT));
             status.is_server_error() && !refused
         }
     }
@@ -251,7 +252,6 @@ mod tests {
         for repeat in [Repeat::Safe, Repeat::SafeIfGone, Repeat::Unsafe] {
             assert_eq!(answer(repeat, 400, Some(code::THROTTLING)), SLOWER);
             assert_eq!(answer(repeat, 429, None), SLOWER);
-            assert_eq!(answer(repeat, 500, Some(code::SERVICE_UNAVAILABLE)), AGAIN);
             assert_eq!(answer(repeat, 408, None), AGAIN);
             assert_eq!(answer(repeat, 503, Some(code::INSUFFICIENT_CAPACITY)), STANDS);
             for status in [200, 204, 301, 400, 403, 404, 501] {
@@ -266,6 +266,9 @@ mod tests {
             assert_eq!(answer(Repeat::Safe, status, None), AGAIN);
             assert_eq!(answer(Repeat::Unsafe, status, None), Verdict::Stands(Outcome::Unknown));
         }
+        // The service's own trouble, too: its page does not say that nothing happened.
+        assert_eq!(answer(Repeat::Safe, 500, Some(code::SERVICE_UNAVAILABLE)), AGAIN);
+        assert_eq!(answer(Repeat::Unsafe, 500, Some(code::SERVICE_UNAVAILABLE)), Verdict::Stands(Outcome::Unknown));
     }
 
     #[test]

@@ -60,6 +60,9 @@ impl Journal {
     /// A journal of something else is begun anew, which the caller must answer by beginning the file anew.
     pub(crate) fn open(path: &Path, subject: &Subject) -> Result<(Journal, Vec<(u64, TreeHash)>), Error> {
         let io_error = |error| Error::io("open", path, error);
+        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(Error::invalid(format!("{} is there and is not a regular file", path.display())));
+        }
         let file = loop {
             let file =
                 OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
@@ -69,6 +72,8 @@ impl Journal {
                     let what = format!("another download to the same file is under way: it holds {}", path.display());
                     return Err(Error::new(ErrorKind::Checkpoint, what));
                 }
+                // Some network file systems have no locks; a download there is better than none.
+                Err(std::fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(std::fs::TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             }
             // Whoever held it may have ended and removed it since it was opened: a lock on a file without a name keeps nobody out.

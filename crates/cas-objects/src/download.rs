@@ -114,6 +114,9 @@ impl DownloadToFile {
     }
 
     /// Whether a file that is there already may be replaced. It stays as it is until the new one is whole.
+    ///
+    /// Without it a file that is there is refused, looked for at the beginning and just before the new one gets its name; one that
+    /// somebody makes in that last moment is replaced.
     pub fn overwrite(mut self, yes: bool) -> Self {
         self.overwrite = yes;
         self
@@ -152,7 +155,7 @@ impl DownloadToFile {
             )
         })?;
         let promised = self.job.output_tree_hash();
-        let plan = PartPlan::fitting(ArchiveSize::new(size)?, self.slice_size);
+        let plan = PartPlan::slices(ArchiveSize::new(size)?, self.slice_size);
         self.progress.begin(size, plan.count());
         let subject = Subject {
             version: VERSION,
@@ -265,6 +268,9 @@ impl Target {
     /// Opens the unfinished file and the journal: for each slice the tree hash the journal has for it, if it has one.
     fn open(&self, subject: &Subject, plan: &PartPlan) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
         let (journal, noted) = Journal::open(&self.journal, subject)?;
+        if std::fs::symlink_metadata(&self.unfinished).is_ok_and(|found| !found.is_file()) {
+            return Err(Error::invalid(format!("{} is there and is not a regular file", self.unfinished.display())));
+        }
         let io_error = |error| Error::io("open", &self.unfinished, error);
         let file = OpenOptions::new()
             .read(true)
@@ -289,11 +295,11 @@ impl Target {
         self.check_free()?;
         std::fs::rename(&self.unfinished, &self.path).map_err(|error| Error::io("rename to", &self.path, error))?;
         journal.remove()?;
-        // Opening a folder to sync it works on Unix only; elsewhere the file system sees to it.
+        // A folder can be opened to sync it on Unix only, and by those who may read it; elsewhere the file system sees to it.
         #[cfg(unix)]
-        File::open(self.folder())
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| Error::io("write", self.folder(), error))?;
+        if let Ok(folder) = File::open(self.folder()) {
+            folder.sync_all().map_err(|error| Error::io("write", self.folder(), error))?;
+        }
         Ok(())
     }
 }
@@ -308,7 +314,7 @@ struct Fetcher {
 }
 
 /// How often a slice is fetched whose bytes are not the promised ones, or that breaks off in the middle.
-const SLICE_TRIES: u32 = 3;
+const SLICE_TRIES: u64 = 3;
 
 impl Fetcher {
     /// A slice's tree hash, and whether this run fetched it: what was noted for it is believed when the bytes on disk have it.
@@ -328,9 +334,11 @@ impl Fetcher {
         let mut tries = 1;
         loop {
             match self.fetch_once(range).await {
-                Err(error) if is_worth_another_fetch(&error) && tries < SLICE_TRIES => tries += 1,
+                Err(error) if is_worth_another_fetch(&error) && tries < SLICE_TRIES => {}
                 outcome => return outcome,
             }
+            tokio::time::sleep(Duration::from_secs(tries)).await;
+            tries += 1;
         }
     }
 
@@ -370,8 +378,11 @@ impl Fetcher {
 
 /// The calls below have repeated what is to be repeated, with waits: what is left is a body that was cut or is not the promised one.
 fn is_worth_another_fetch(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Integrity | ErrorKind::Api(cas_api::ErrorKind::Transport(_)))
-        && error.is_retryable()
+    match error.kind() {
+        ErrorKind::Integrity => true,
+        ErrorKind::Api(cas_api::ErrorKind::Transport(_)) => error.is_retryable(),
+        _ => false,
+    }
 }
 
 /// Runs the slice tasks, so many at once, and notes what they fetch in the journal. For each slice: its tree hash, and whether this run
@@ -448,12 +459,10 @@ async fn open_range(vault: &Vault, job: &JobId, range: ByteRange) -> Result<(Get
     match download.output.range {
         Some(came) if came.bytes == range && download.output.status() == 206 => Ok((download.output, download.body)),
         came => {
-            let came = came.map_or("the whole output".to_owned(), |came| came.to_string());
+            let came = came.map_or("does not say which bytes it holds".to_owned(), |came| format!("holds {came}"));
             let status = download.output.status();
-            Err(Error::new(
-                ErrorKind::Integrity,
-                format!("asked for bytes {range} of job {job}, the answer {status} holds {came}"),
-            ))
+            let what = format!("asked for bytes {range} of job {job}, the answer {status} {came}");
+            Err(Error::new(ErrorKind::Integrity, what))
         }
     }
 }

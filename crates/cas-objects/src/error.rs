@@ -36,15 +36,16 @@ pub enum ErrorKind {
     InvalidInput,
     /// A file could not be read or written. Mend that and call again; what was transferred is kept.
     LocalIo,
-    /// Bytes arrived that are not the ones the service promised. They were not kept. Call again; if it stays, ask the service's support.
+    /// A hash or a length is not the promised one. Of a download nothing was kept under the final name: call again; if it stays, ask the
+    /// service's support. Of an upload, the message says what the service stored.
     Integrity,
-    /// The source changed while it was uploaded. Let it come to rest, then upload it anew.
+    /// The source changed while it was uploaded. Let it come to rest, then resume, which sends the parts that changed again, or upload anew.
     SourceChanged,
     /// The job has not ended. Wait and call again.
     NotReady,
     /// The job ended without a result. Its status message says why; start another.
     JobFailed,
-    /// What is left of an earlier transfer cannot be used. Remove the file that is named, or transfer to another.
+    /// Another download to the same file is under way. Let it end, or download to another file.
     Checkpoint,
 }
 
@@ -75,9 +76,13 @@ impl Error {
         self
     }
 
-    /// The service keeps this upload: it can be resumed.
+    /// The service keeps this upload: it can be resumed. Not when the error is that there is no such upload, or that it may be complete.
     pub(crate) fn keeping(mut self, upload_id: &UploadId) -> Self {
-        self.0.upload_id = Some(upload_id.clone());
+        let gone =
+            [cas_api::ErrorKind::NotFound, cas_api::ErrorKind::Ambiguous].map(ErrorKind::Api).contains(&self.0.kind);
+        if !gone {
+            self.0.upload_id = Some(upload_id.clone());
+        }
         self
     }
 
@@ -107,7 +112,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             ErrorKind::Api(_) => self.api().is_some_and(cas_api::Error::is_retryable),
-            ErrorKind::NotReady | ErrorKind::Integrity => true,
+            ErrorKind::NotReady => true,
             _ => false,
         }
     }

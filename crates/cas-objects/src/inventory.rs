@@ -16,6 +16,7 @@ const WAITING: usize = 16;
 pub(crate) async fn read(
     vault: &Vault,
     job: &JobId,
+    size: Option<u64>,
     mut on_entry: impl FnMut(InventoryEntry) + Send,
 ) -> Result<InventoryHead, Error> {
     let download = vault.api().get_job_output(vault.name(), job).await?;
@@ -31,7 +32,7 @@ pub(crate) async fn read(
                 break;
             }
         }
-        Ok::<(), cas_api::cas_http::Error>(())
+        Ok::<u64, cas_api::cas_http::Error>(body.received())
     };
     let parse = blocking(move || {
         let reader = FrameReader { frames: reader, frame: Bytes::new() };
@@ -46,11 +47,17 @@ pub(crate) async fn read(
     };
     let (fed, parsed, ()) = futures::future::join3(feed, parse, hand_over).await;
     // A body that was cut also looks like broken JSON; the cut is what happened.
-    fed?;
-    parsed?.map_err(|error: InventoryError| {
+    let came = fed?;
+    let head = parsed?.map_err(|error: InventoryError| {
         Error::new(ErrorKind::Integrity, format!("the output of job {job} could not be read as an inventory"))
             .caused_by(error)
-    })
+    })?;
+    match size {
+        Some(size) if size != came => {
+            Err(Error::new(ErrorKind::Integrity, format!("the inventory of job {job} has {size} bytes, {came} came")))
+        }
+        _ => Ok(head),
+    }
 }
 
 /// The frames of a body as a blocking reader.

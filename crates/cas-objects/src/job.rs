@@ -131,7 +131,7 @@ impl Job {
             return Err(Error::invalid(format!("job {} is of kind {}: it makes no inventory", self.id(), self.action)));
         }
         self.check_output()?;
-        inventory::read(&self.vault, self.id(), on_entry).await
+        inventory::read(&self.vault, self.id(), self.output_size(), on_entry).await
     }
 
     /// Whether there is an output to read.

@@ -45,8 +45,19 @@ impl PartPlan {
     /// Cuts `size` bytes into parts of `at_least`, doubled until there are at most 10 000.
     #[must_use]
     pub fn fitting(size: ArchiveSize, at_least: PartSize) -> Self {
+        Self::within(PartSize::MAX_PARTS, size, at_least)
+    }
+
+    /// Cuts an output of `size` bytes into slices of `at_least`, doubled until there are at most 100 000: a slice that breaks off is fetched
+    /// again, so slices stay smaller than parts, and no service sets a limit to their number.
+    #[must_use]
+    pub(crate) fn slices(size: ArchiveSize, at_least: PartSize) -> Self {
+        Self::within(100_000, size, at_least)
+    }
+
+    fn within(most: u64, size: ArchiveSize, at_least: PartSize) -> Self {
         let mut part_size = at_least;
-        while part_size.parts_of(size.bytes()) > PartSize::MAX_PARTS {
+        while part_size.parts_of(size.bytes()) > most {
             // The largest archive fits in 10 000 parts of the largest size, so there is a next size whenever one is needed.
             let Some(next) = part_size.doubled() else { break };
             part_size = next;
@@ -87,7 +98,6 @@ impl PartPlan {
 
     /// The parts in order.
     pub fn parts(&self) -> impl ExactSizeIterator<Item = PartRange> + '_ {
-        // No more than 10 000 parts in an upload; slices of a download are as few.
         (0..usize::try_from(self.count()).unwrap_or(usize::MAX)).map(|index| self.part(index as u64))
     }
 
@@ -156,6 +166,8 @@ mod tests {
         let largest = PartPlan::fitting(size(MAX_ARCHIVE_SIZE), PartSize::MIN);
         assert!(largest.count() <= 10_000 && largest.part_size() <= PartSize::MAX, "{largest:?}");
         assert!(PartPlan::new(size(at_limit + 1), PartSize::DEFAULT).is_err());
+        let slices = PartPlan::slices(size(MAX_ARCHIVE_SIZE), PartSize::DEFAULT);
+        assert_eq!((slices.count(), slices.part_size().bytes()), (80_000, 512 * MIB));
     }
 
     #[test]
