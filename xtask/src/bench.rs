@@ -26,8 +26,6 @@ const BENCHES: &[Bench] = &[
         package: "cas-treehash",
         about: "Content hash and tree hash, kernel by kernel, beside ring.",
     },
-    Bench { name: "http", package: "cas-http", about: "Small requests and large bodies over loopback." },
-    Bench { name: "emulator", package: "cas-emulator", about: "What the emulator takes in and gives out." },
 ];
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -67,7 +65,7 @@ mod tests {
     fn an_unknown_name_and_no_name_are_told_what_there_is() {
         for words in [&["hush"][..], &[]] {
             let message = line(words).unwrap_err().to_string();
-            assert!(message.ends_with("There are: sign, hash, http, emulator"), "{message}");
+            assert!(message.ends_with("There are: sign, hash"), "{message}");
         }
     }
 }
