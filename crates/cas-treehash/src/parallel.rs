@@ -58,11 +58,12 @@ impl Threads {
         }
     }
 
-    /// Runs the same function on every thread, and returns when all are done.
-    fn run(self, work: impl Fn() + Sync) {
+    /// Runs the same function on every thread, but on no more than `most`, and returns when all are done.
+    fn run(self, most: usize, work: impl Fn() + Sync) {
+        let count = self.count().min(most);
         match self.0 {
-            Pool::Scoped(count) => thread::scope(|scope| {
-                for _ in 1..count.get() {
+            Pool::Scoped(_) => thread::scope(|scope| {
+                for _ in 1..count {
                     // A thread that cannot be had is one that does not help; the caller's is enough.
                     let _helper = thread::Builder::new().spawn_scoped(scope, &work);
                 }
@@ -70,7 +71,7 @@ impl Threads {
             }),
             #[cfg(feature = "rayon")]
             Pool::Rayon => rayon::scope(|scope| {
-                for _ in 0..rayon::current_num_threads() {
+                for _ in 0..count {
                     scope.spawn(|_| work());
                 }
             }),
@@ -209,7 +210,7 @@ fn in_order<I: Sync, T: Send>(
     let queue = Mutex::new(Queue { next: 0, end: items.len(), results: Vec::new() });
     // A function, so that the lock is given back before the work begins.
     let take = || lock(&queue).take(at_once, threads.count());
-    threads.run(|| {
+    threads.run(items.len(), || {
         let mut buffer = Vec::new();
         while let Some(range) = take() {
             buffer.resize(buffer_len, 0);

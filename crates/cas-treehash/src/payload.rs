@@ -75,7 +75,7 @@ impl PayloadHasher {
     pub fn finish(&self) -> Payload {
         Payload {
             size: self.0.size,
-            sha256: ContentSha256::from_bytes(self.0.first()),
+            sha256: ContentSha256::from_bytes(self.0.sha256()),
             tree_hash: TreeHash::from_bytes(self.0.root()),
         }
     }

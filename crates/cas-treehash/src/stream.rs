@@ -99,11 +99,6 @@ impl<const D: usize> Stream<D> {
         b.update(ys, |_| ());
     }
 
-    /// Computes the hash of all bytes so far; in a stream with one computation, of those in the current leaf.
-    pub(crate) fn first(&self) -> Node {
-        self.end(0, if D == 2 { self.size } else { self.size % LEAF_SIZE })
-    }
-
     /// Computes the hash of the leaf that is being filled, as if nothing came after it.
     pub(crate) fn open_leaf(&self) -> Node {
         self.end(D - 1, self.size % LEAF_SIZE)
@@ -174,6 +169,13 @@ impl<const D: usize> Stream<D> {
     fn push_leaf(&mut self, leaf: Node, on_leaf: &mut impl FnMut(Node)) {
         self.peaks.push(self.kernel, 1, leaf);
         on_leaf(leaf);
+    }
+}
+
+impl Stream<2> {
+    /// Computes the SHA-256 of everything so far.
+    pub(crate) fn sha256(&self) -> Node {
+        self.end(0, self.size)
     }
 }
 

@@ -173,10 +173,10 @@ impl Peaks {
 
     /// Takes the stack back from its nodes, unless there are not as many as `leaves` has one bits.
     pub(crate) fn from_nodes(leaves: u64, nodes: &[Node]) -> Option<Self> {
-        let mut peaks = Self::new();
-        if leaves >> MAX_PEAKS != 0 || nodes.len() != depth(leaves) {
+        if nodes.len() != depth(leaves) {
             return None;
         }
+        let mut peaks = Self::new();
         peaks.leaves = leaves;
         peaks.nodes[..nodes.len()].copy_from_slice(nodes);
         Some(peaks)

@@ -18,6 +18,7 @@ pub(super) fn compress<const S: usize, const D: usize>(states: &mut [[State; D];
     let (mut abcd, mut efgh) = unpack(states);
     let mut before = (abcd, efgh);
     let blocks = streams.iter().map(|stream| stream.len()).min().unwrap_or(0);
+    #[expect(clippy::needless_range_loop, reason = "it is the index into every stream")]
     for block in 0..blocks {
         let (before, k) = black_box((&mut before, &K));
         let mut m = [[vdupq_n_u32(0); 4]; S];
