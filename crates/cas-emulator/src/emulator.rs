@@ -11,9 +11,11 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 
 use crate::account::Account;
+use crate::admin;
 use crate::auth::Accounts;
 use crate::clock::Clock;
 use crate::cos::Cos;
+use crate::counters::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::faults::Faults;
 use crate::ids::Ids;
@@ -22,7 +24,7 @@ use crate::notify::Notifier;
 use crate::server::Server;
 use crate::service::Service;
 use crate::settings::{JobDelay, Limits, Settings};
-use crate::store::{DataDirectory, Store};
+use crate::store::{DataDirectory, Store, vaults};
 use crate::tolerance::Tolerance;
 
 /// A running emulator. It ends when the value is dropped, at once; [`shutdown`](Self::shutdown) lets requests finish first.
@@ -33,6 +35,7 @@ pub struct Emulator {
     account: Account,
     address: Option<SocketAddr>,
     endpoint: String,
+    admin_endpoint: Option<String>,
     ended: bool,
 }
 
@@ -126,10 +129,27 @@ impl Emulator {
         self.service.store.path()
     }
 
-    /// How many reports of finished jobs were delivered, and how many were given up.
+    /// What it has done so far, in numbers.
     #[must_use]
-    pub fn notifications(&self) -> (u64, u64) {
-        self.service.notifier.counts()
+    pub fn counters(&self) -> Counters {
+        self.service.counters()
+    }
+
+    /// The address of the admin endpoint, `http://127.0.0.1:<port>`; absent when none was asked for.
+    #[must_use]
+    pub fn admin_endpoint(&self) -> Option<&str> {
+        self.admin_endpoint.as_deref()
+    }
+
+    /// Removes every vault of every account with all that is in it, and every fault. The stand-in for COS stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`] when the database cannot be written.
+    pub async fn reset(&self) -> Result<(), Error> {
+        self.faults().clear();
+        let reset = self.service.store.write(vaults::delete_all).await;
+        reset.map_err(|failure| Error::new(ErrorKind::Storage, failure.message))
     }
 
     /// One end of an in-memory pipe whose other end is served like a TCP connection.
@@ -187,6 +207,7 @@ impl Drop for Emulator {
 pub struct Builder {
     data_dir: Option<PathBuf>,
     listen: Option<String>,
+    admin: Option<String>,
     allow_remote: bool,
     accounts: Vec<Account>,
     clock: Clock,
@@ -201,6 +222,7 @@ impl Default for Builder {
         Builder {
             data_dir: None,
             listen: Some("127.0.0.1:0".to_owned()),
+            admin: None,
             allow_remote: false,
             accounts: Vec::new(),
             clock: Clock::system(),
@@ -237,6 +259,14 @@ impl Builder {
     #[must_use]
     pub fn without_port(mut self) -> Self {
         self.listen = None;
+        self
+    }
+
+    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults and reset as JSON over HTTP, for tests in other
+    /// languages. It asks nobody who they are.
+    #[must_use]
+    pub fn admin(mut self, address: impl Into<String>) -> Self {
+        self.admin = Some(address.into());
         self
     }
 
@@ -346,6 +376,10 @@ impl Builder {
             None => None,
         };
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let admin = match &self.admin {
+            Some(address) => Some(bind(address, false, true).await?),
+            None => None,
+        };
         let random = random_seed()?;
         let seed = self.seed.map_or(random.to_vec(), |seed| seed.to_be_bytes().to_vec());
         let chance = self.seed.unwrap_or(u64::from_be_bytes(*random.first_chunk().unwrap_or(&[0; 8])));
@@ -374,7 +408,7 @@ impl Builder {
             settings: self.settings,
             jobs: Default::default(),
             receiving: Default::default(),
-            requests: Default::default(),
+            counting: Default::default(),
             background: Default::default(),
             store,
             cos,
@@ -384,8 +418,13 @@ impl Builder {
         if let Some(listener) = listener {
             server.listen(listener);
         }
+        let admin_endpoint =
+            admin.as_ref().and_then(|admin| admin.local_addr().ok()).map(|address| format!("http://{address}"));
+        if let Some(admin) = admin {
+            service.spawn(admin::serve(service.clone(), admin));
+        }
         let endpoint = address.map_or("http://cas.emulator".to_owned(), |address| format!("http://{address}"));
-        Ok(Emulator { service, server, account, address, endpoint, ended: false })
+        Ok(Emulator { service, server, account, address, endpoint, admin_endpoint, ended: false })
     }
 
     /// Looks for contradictions, and tells the first account.

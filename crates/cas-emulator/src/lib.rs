@@ -7,6 +7,8 @@ mod clock;
 pub use clock::Clock;
 mod cos;
 pub use cos::Cos;
+mod counters;
+pub use counters::Counters;
 mod emulator;
 pub use emulator::{Builder, Emulator};
 mod error;
@@ -20,6 +22,7 @@ pub use store::fsck::{Report, fsck};
 mod tolerance;
 pub use tolerance::Tolerance;
 
+mod admin;
 mod auth;
 mod body;
 mod failure;

@@ -38,6 +38,9 @@ struct Serve {
     /// The address and port to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9580")]
     listen: String,
+    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults and reset for tests in any language.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
     /// The directory of the state, made if it is not there. Without it the state is temporary and gone at the end.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -143,6 +146,9 @@ fn builder(options: Serve) -> anyhow::Result<Builder> {
         // The text is not repeated in any message: it holds a secret.
         builder = builder.account(account.parse::<Account>()?);
     }
+    if let Some(admin) = options.admin {
+        builder = builder.admin(admin);
+    }
     if let Some(data) = options.data {
         builder = builder.data_dir(data);
     }
@@ -161,16 +167,16 @@ fn builder(options: Serve) -> anyhow::Result<Builder> {
 
 fn line(emulator: &Emulator) -> String {
     let (endpoint, app_id, id) = (emulator.endpoint(), emulator.app_id(), emulator.secret_id());
-    format!(
-        "cas-emulator listens on {endpoint} for account {app_id}, secret id {id}, state in {}",
-        emulator.data_dir().display()
-    )
+    let admin = emulator.admin_endpoint().map(|admin| format!(", admin on {admin}")).unwrap_or_default();
+    let data = emulator.data_dir().display();
+    format!("cas-emulator listens on {endpoint} for account {app_id}, secret id {id}, state in {data}{admin}")
 }
 
 fn json_line(emulator: &Emulator) -> String {
     let text = |text: &str| serde_json::Value::from(text);
     let (endpoint, app_id) = (text(emulator.endpoint()), text(&emulator.app_id().to_string()));
-    format!(r#"{{"endpoint":{endpoint},"app_id":{app_id},"secret_id":{}}}"#, text(emulator.secret_id()))
+    let admin = emulator.admin_endpoint().map(|admin| format!(r#","admin":{}"#, text(admin))).unwrap_or_default();
+    format!(r#"{{"endpoint":{endpoint},"app_id":{app_id},"secret_id":{}{admin}}}"#, text(emulator.secret_id()))
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cas_http::header::{CONTENT_RANGE, CONTENT_TYPE, X_CAS_REQUEST_ID, X_CAS_SHA256_TREE_HASH};
@@ -19,6 +19,7 @@ use crate::auth::{Accounts, Caller};
 use crate::body::{AnswerBody, RequestBody, Stop};
 use crate::clock::Clock;
 use crate::cos::Cos;
+use crate::counters::{Counters, Counting};
 use crate::failure::{Failure, Outcome};
 use crate::faults::{Fault, Faults};
 use crate::handlers::receive::Receiving;
@@ -44,7 +45,7 @@ pub(crate) struct Service {
     pub(crate) notifier: Notifier,
     pub(crate) jobs: Jobs,
     pub(crate) receiving: Receiving,
-    pub(crate) requests: AtomicU64,
+    pub(crate) counting: Counting,
     /// What runs besides the connections; it ends with the emulator.
     pub(crate) background: Mutex<JoinSet<()>>,
 }
@@ -63,6 +64,12 @@ impl Service {
     /// Ends what runs besides the connections.
     pub(crate) fn stop_background(&self) {
         self.background.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// What was done so far.
+    pub(crate) fn counters(&self) -> Counters {
+        let (reports_delivered, reports_given_up) = self.notifier.counts();
+        Counters { faults: self.faults.fired(), reports_delivered, reports_given_up, ..self.counting.so_far() }
     }
 
     /// What the resource names of an account's vaults begin with.
@@ -88,7 +95,7 @@ impl Service {
         address: IpAddr,
         unread: &AtomicBool,
     ) -> Result<Response<AnswerBody>, HungUp> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.counting.request();
         let request_id = self.ids.request_id();
         let (head, body) = request.into_parts();
         let mut body = RequestBody::new(body, self.settings.limits.body_silence);
@@ -96,6 +103,7 @@ impl Service {
             Ok(answer) => answer,
             Err(Stop::Failure(failure)) => {
                 tracing::debug!(%request_id, method = %head.method, path = head.uri.path(), ?failure, "refused");
+                self.counting.refusal();
                 refusal(&failure)
             }
             Err(Stop::HangUp) => return Err(HungUp),
@@ -144,6 +152,7 @@ impl Service {
         self.check_tolerances(head, &caller, &document)?;
         let owner = self.authorise(&caller, uid, &operation, address).await?;
 
+        self.counting.operation(info.name);
         let fault = self.faults.strike(info.name, operation.vault());
         match &fault {
             Some(Fault::Answer { status, code, message }) => {

@@ -208,3 +208,49 @@ fn select(size: u64, wanted: Option<OutputRange>) -> Outcome<(ByteRange, Option<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cas_http::{AppId, Timestamp, VaultName};
+
+    use super::*;
+    use crate::ids::Ids;
+    use crate::store::archives::NewArchive;
+    use crate::store::{DataDirectory, Store};
+
+    /// Asks for the whole of an archive that is this long. Its bytes are not looked at, so there need not be any.
+    fn whole(size: u64, tier: Tier) -> Outcome<ByteRange> {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, ids) = (Store::open(DataDirectory::take(directory.path()).unwrap()).unwrap(), Ids::new(b"seed", 0));
+        let now = Timestamp::from_unix_millis(0).unwrap();
+        store.write_now(|tx| {
+            let (owner, name) = (AppId::new(1), VaultName::parse("v").unwrap());
+            vaults::create(tx, owner, &name, now)?;
+            let vault = vaults::require(tx, owner, &name)?;
+            let archive_id = ids.archive_id();
+            let (tree_hash, description) = (TreeHash::of(b"whatever"), None);
+            archives::insert(
+                tx,
+                vault.id,
+                &NewArchive { archive_id: archive_id.clone(), size, tree_hash, description, created: now },
+            )?;
+            Ok(archive_range(tx, vault.id, &archive_id, None, &tier)?.1)
+        })
+    }
+
+    #[test]
+    fn expedited_is_for_archives_of_at_most_256_mebibytes() {
+        assert_eq!(whole(256 * MIB, Tier::Expedited).unwrap().len(), 256 * MIB);
+        assert_eq!(whole(256 * MIB + 1, Tier::Standard).unwrap().len(), 256 * MIB + 1);
+        let refused = whole(256 * MIB + 1, Tier::Expedited).unwrap_err();
+        assert_eq!(refused.message, "Tier: Expedited is for archives of at most 256 MiB, this one has 268435457 bytes");
+    }
+
+    #[test]
+    fn pulls_never_wait_and_what_has_no_tier_waits_as_standard() {
+        let pull: JobParameters = cas_http::document::PullFromCos::new("b", "o").into();
+        let inventory: JobParameters = cas_http::document::InventoryRetrieval::new().into();
+        assert!(!waits(&pull) && waits(&inventory));
+        assert_eq!(check(&inventory).unwrap(), Tier::Standard);
+    }
+}

@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn a_temporary_directory_is_removed_at_the_end() {
-        let directory = DataDirectory::temporary(&Ids::new(b"a temporary directory is removed", 0)).unwrap();
+        // The name follows from the seed, so the seed is one that no other run of this test has.
+        let unique = tempfile::tempdir().unwrap();
+        let ids = Ids::new(unique.path().as_os_str().as_encoded_bytes(), 0);
+        let directory = DataDirectory::temporary(&ids).unwrap();
         let path = directory.path().to_owned();
         assert!(path.is_dir());
         drop(directory);

@@ -98,6 +98,12 @@ pub(crate) fn delete(tx: &Transaction<'_>, vault: &Vault, now: Timestamp) -> Out
     Ok(())
 }
 
+/// Removes every vault of every account, with all that is in it.
+pub(crate) fn delete_all(tx: &Transaction<'_>) -> Outcome<()> {
+    tx.execute("DELETE FROM vault", [])?;
+    Ok(())
+}
+
 /// Up to `count` vaults in the order of their names, from the name `from` on.
 pub(crate) fn list(tx: &Transaction<'_>, owner: AppId, from: &str, count: u32) -> Outcome<Vec<Vault>> {
     let sql = format!("SELECT {COLUMNS} FROM vault WHERE app_id = ? AND name >= ? ORDER BY name LIMIT ?");

@@ -205,31 +205,6 @@ async fn ranges_and_words_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn expedited_is_for_archives_of_at_most_256_mebibytes() {
-    let emulator = emulator().await;
-    let mut wire = connect(&emulator);
-    let size = 256 * MIB + 1;
-    let part = vec![7; 128 * MIB];
-    let upload = wire.initiate_upload("photos", part.len() as u64).await;
-    for (index, bytes) in [&part[..], &part, &part[..1]].into_iter().enumerate() {
-        wire.upload_part("photos", &upload, index * part.len(), bytes).await.expect(204);
-    }
-    let hashes = [
-        (part.len() as u64, TreeHash::of(&part)),
-        (part.len() as u64, TreeHash::of(&part)),
-        (1, TreeHash::of(&part[..1])),
-    ];
-    let call = Call::new("POST", format!("/-/vaults/photos/multipart-uploads/{upload}"))
-        .header("x-cas-archive-size", size.to_string())
-        .header("x-cas-sha256-tree-hash", cas_treehash::combine(hashes).unwrap().to_string());
-    let archive = wire.send(call).await.expect(201).headers["x-cas-archive-id"].clone();
-    let mut parameters = json!({"Type": "archive-retrieval", "ArchiveId": archive, "Tier": "Expedited"});
-    assert_eq!(wire.start_job("photos", parameters.clone()).await.error(), "400 InvalidParameterValueException");
-    parameters["Tier"] = "Standard".into();
-    wire.start_job("photos", parameters).await.expect(202);
-}
-
-#[tokio::test]
 async fn a_range_beyond_the_output_is_told_the_size() {
     let emulator = emulator().await;
     let mut wire = connect(&emulator);

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "this is all test code, and its helpers are not marked as such")]
 
 mod access;
+mod admin;
 mod durability;
 mod faults;
 mod hostile;
 mod jobs;
+mod manual;
 mod operations;
 mod program;
 mod rules;

@@ -284,6 +284,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 
 /// Bytes that betray a swap: byte i is (31·(i mod 256) + 7·⌊i / 1 MiB⌋) mod 256.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    let bytes = (0..length).map(|at| (31 * (at % 256) + 7 * (at >> 20)) % 256);
-    bytes.map(|byte| u8::try_from(byte).expect("it is less than 256")).collect()
+    let row = |mebibyte: usize| {
+        (0..256).map(move |at| u8::try_from((31 * at + 7 * mebibyte) % 256).expect("it is less than 256"))
+    };
+    let mebibytes = (0..length.div_ceil(1 << 20)).map(|mebibyte| row(mebibyte).collect::<Vec<u8>>().repeat(4096));
+    let mut bytes = mebibytes.collect::<Vec<_>>().concat();
+    bytes.truncate(length);
+    bytes
 }

@@ -1,0 +1,99 @@
+//! The admin endpoint, as a test in another language sees it.
+
+use cas_emulator::{Emulator, ErrorKind};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::wire::{Answer, Call, Wire, connect};
+
+struct Admin(Wire<TcpStream>);
+
+impl Admin {
+    async fn of(emulator: &Emulator) -> Self {
+        let address = emulator.admin_endpoint().unwrap().strip_prefix("http://").unwrap().to_owned();
+        Admin(Wire::new(TcpStream::connect(address).await.unwrap(), emulator))
+    }
+
+    async fn ask(&mut self, method: &'static str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.0.send_unsigned(Call::new(method, path).body(body)).await
+    }
+}
+
+async fn emulator() -> Emulator {
+    let emulator = Emulator::builder().without_port().admin("127.0.0.1:0").start().await.unwrap();
+    connect(&emulator).create_vault("photos").await;
+    emulator
+}
+
+#[tokio::test]
+async fn health_and_counters_are_told() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    assert_eq!(admin.ask("GET", "/health", Value::Null).await.expect(200).json(), json!({"status": "ok"}));
+    connect(&emulator).get("/-/vaults/none").await.expect(404);
+    let counters = admin.ask("GET", "/counters", Value::Null).await.expect(200).json();
+    assert_eq!(
+        counters,
+        json!({"requests": 2, "refusals": 1, "operations": {"CreateVault": 1, "DescribeVault": 1}, "faults": 0,
+               "reports_delivered": 0, "reports_given_up": 0})
+    );
+}
+
+#[tokio::test]
+async fn the_clock_is_moved() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    let before = emulator.clock().now();
+    admin.ask("POST", "/clock", json!({"advance_seconds": 3600, "signing_offset_seconds": -900})).await.expect(200);
+    assert!(emulator.clock().now().unix_seconds() >= before.unix_seconds() + 3600);
+    let clock = admin.ask("GET", "/clock", Value::Null).await.json();
+    let [now, signing] =
+        ["now", "signing_now"].map(|key| clock[key].as_str().unwrap().parse::<cas_http::Timestamp>().unwrap());
+    assert_eq!((now.unix_seconds() - signing.unix_seconds() + 5) / 10, 450);
+}
+
+#[tokio::test]
+async fn faults_come_and_go() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    admin.ask("POST", "/faults", json!({"fault": "throttle", "operation": "ListVaults", "times": 1})).await.expect(200);
+    let mut wire = connect(&emulator);
+    assert_eq!(wire.get("/-/vaults").await.error(), "400 ThrottlingException");
+    wire.get("/-/vaults").await.expect(200);
+    admin.ask("POST", "/faults", json!({"fault": "unavailable"})).await.expect(200);
+    admin.ask("DELETE", "/faults", Value::Null).await.expect(200);
+    wire.get("/-/vaults").await.expect(200);
+    let refused = admin.ask("POST", "/faults", json!({"fault": "melt"})).await;
+    assert_eq!(refused.error(), "400 InvalidParameterValueException");
+}
+
+#[tokio::test]
+async fn a_reset_removes_every_vault_and_every_byte() {
+    let emulator = emulator().await;
+    let mut wire = connect(&emulator);
+    wire.upload("photos", b"hello").await;
+    let upload = wire.initiate_upload("photos", 1 << 20).await;
+    wire.upload_part("photos", &upload, 0, b"hello").await.expect(204);
+    let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
+    wire.output("photos", &job, None).await.expect(200);
+    Admin::of(&emulator).await.ask("POST", "/reset", Value::Null).await.expect(200);
+    assert_eq!(wire.get("/-/vaults").await.json()["VaultList"], json!([]));
+    let folders = std::fs::read_dir(emulator.data_dir().join("blobs")).unwrap();
+    assert_eq!(folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum::<usize>(), 0);
+    wire.create_vault("photos").await;
+    emulator.reset().await.unwrap();
+    assert_eq!(wire.get("/-/vaults").await.json()["VaultList"], json!([]));
+}
+
+#[tokio::test]
+async fn nobody_else_is_let_in() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    let from_a_page = Call::new("POST", "/reset").header("Origin", "http://example.com");
+    assert_eq!(admin.0.send_unsigned(from_a_page).await.error(), "403 AccessDeniedException");
+    assert_eq!(admin.ask("GET", "/secrets", Value::Null).await.error(), "404 ResourceNotFoundException");
+    connect(&emulator).get("/-/vaults/photos").await.expect(200);
+    let remote = Emulator::builder().without_port().allow_remote(true).admin("0.0.0.0:0").start().await.unwrap_err();
+    assert_eq!(remote.kind(), ErrorKind::Config);
+}
