@@ -8,8 +8,8 @@ use crate::oracle::{self, Dice, MIB};
 
 /// Hashes a stream in the pieces and on the kernels that the input asks for, in every way there is.
 ///
-/// The first byte says where the stream begins. Every three after it are a piece: 22 bits of length, little-endian, and two
-/// bits for what happens behind it.
+/// The first byte says where the stream begins. Every three after it are a piece, little-endian: 20 bits of length, two
+/// that make it up to three times 32 times shorter, and two for what happens with it and behind it.
 pub(crate) fn check(input: &[u8]) {
     static DATA: LazyLock<Vec<u8>> = LazyLock::new(|| Dice::new(1).bytes(4 * MIB + 256));
 
@@ -28,7 +28,8 @@ pub(crate) fn check(input: &[u8]) {
     for (i, piece) in pieces.as_chunks::<3>().0.iter().enumerate() {
         let bits = u32::from_le_bytes([piece[0], piece[1], piece[2], 0]);
         let start = end;
-        end = data.len().min(start + (bits & 0x3f_ffff) as usize);
+        let length = (bits & 0xf_ffff) >> (5 * (bits >> 20 & 3));
+        end = data.len().min(start + length as usize);
         let piece = &data[start..end];
         payload.update(piece);
         tree.update(piece);
