@@ -475,3 +475,27 @@ fn random_seed() -> Result<[u8; 32], Error> {
     filled.map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
     Ok(seed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn shared<T: Send + Sync + 'static>() {}
+    const _: () = shared::<Emulator>();
+    const _: () = shared::<Builder>();
+    const _: () = shared::<Error>();
+
+    #[test]
+    fn contradictions_are_found_before_anything_is_begun() {
+        let message = |builder: Builder| builder.check().unwrap_err().to_string();
+        let account = Account::default;
+        let with_account = || Builder::default().account(account());
+        assert_eq!(message(with_account().account(account())), "the secret id emulator is given twice");
+        assert_eq!(message(with_account().refuse([8])), "there is no tolerance 8 that can be turned off");
+        assert_eq!(
+            message(with_account().region("ap chengdu")),
+            "region: expected letters, digits and dashes, found \"ap chengdu\""
+        );
+        assert!(with_account().strict().check().is_ok());
+    }
+}

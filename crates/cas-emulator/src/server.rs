@@ -119,6 +119,8 @@ where
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_size.max(8 << 10))
         .auto_date_header(false)
+        // A client that closes its writing side once it has said everything still wants its answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(guarded), answer);
     let mut connection = pin!(connection);
     let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };

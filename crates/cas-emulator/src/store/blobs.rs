@@ -25,6 +25,7 @@ impl BlobFiles {
         for entry in fs::read_dir(&files.unfinished)? {
             fs::remove_file(entry?.path())?;
         }
+        files.sync(root)?;
         Ok(files)
     }
 

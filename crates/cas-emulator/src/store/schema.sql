@@ -16,6 +16,8 @@ CREATE TABLE vault (
     UNIQUE (app_id, name)
 ) STRICT;
 
+CREATE INDEX vault_by_inventory ON vault (coalesce(inventory_date, created));
+
 -- One file of bytes. The leaves are absent when there is only one: it is the tree hash.
 CREATE TABLE blob (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,

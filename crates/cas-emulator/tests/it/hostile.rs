@@ -362,6 +362,17 @@ async fn s14_ranges_at_the_ends_of_numbers_are_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_said_everything_still_gets_its_answer() {
+    let emulator = emulator().await;
+    let mut wire = connect(&emulator);
+    let call = Call::new("GET", "/-/vaults").head(Some(&wire.credentials), wire.now);
+    wire.io.write_all(&call).await.unwrap();
+    wire.io.shutdown().await.unwrap();
+    assert_eq!(wire.receive().await.unwrap().status, 200);
+    assert!(wire.is_closed().await);
+}
+
+#[tokio::test]
 async fn requests_in_a_row_are_answered_in_a_row() {
     let emulator = emulator().await;
     let mut wire = connect(&emulator);

@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod jobs;
 mod manual;
+mod mutations;
 mod operations;
 mod program;
 mod rules;

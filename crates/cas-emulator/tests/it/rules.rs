@@ -264,7 +264,7 @@ async fn rule_13_a_policy_comes_back_as_a_string() {
 async fn rule_14_every_aligned_slice_of_an_output_has_its_tree_hash() {
     let emulator = with_vault().await;
     let mut wire = connect(&emulator);
-    let bytes = pattern(3 * 32 * MIB + 12345);
+    let bytes = pattern(33 * MIB + 12345);
     let archive = wire.upload("photos", &bytes).await;
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
     for (index, slice) in bytes.chunks(32 * MIB).enumerate() {
