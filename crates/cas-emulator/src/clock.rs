@@ -144,11 +144,11 @@ fn real_millis() -> i64 {
     Timestamp::try_from(SystemTime::now()).map_or(0, Timestamp::unix_millis)
 }
 
-/// The moment, or the nearest one that a calendar has.
+/// The moment, or the nearest one that an HTTP date can tell.
 fn timestamp(millis: i64) -> Timestamp {
     /// The last millisecond of the year 9998, which leaves room to add a day to every moment.
     const LAST: i64 = 253_370_764_799_999;
-    Timestamp::from_unix_millis(millis.clamp(-LAST / 10, LAST)).expect("both bounds are within the calendar")
+    Timestamp::from_unix_millis(millis.clamp(0, LAST)).expect("both bounds are within the calendar")
 }
 
 /// A moment so much later, or the last one that a calendar has.
@@ -193,6 +193,15 @@ mod tests {
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);
         assert_eq!(later(clock.now(), Duration::MAX), clock.now());
+    }
+
+    #[test]
+    fn no_offset_leaves_what_an_http_date_can_tell() {
+        let clock = Clock::system();
+        for offset in [i64::MIN, i64::MAX] {
+            clock.set_signing_offset(offset);
+            assert!(httpdate::fmt_http_date(clock.signing_now().into()).ends_with("GMT"), "{offset}");
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use cas_treehash::PayloadHasher;
 /// The buckets that `push-to-cos` jobs write to and `pull-from-cos` jobs read from.
 ///
 /// A bucket is named by its domain name, an object by its key. In the file system both are escaped: everything but
-/// `A-Z a-z 0-9 - _` and inner dots is written `%XX`, so `2024/a.txt` is the file `2024%2Fa.txt`.
+/// `A-Z a-z 0-9 - _` and inner dots is written `%XX`, so `2024/a.txt` is the file `2024%2Fa.txt`. The methods block while they read or write.
 #[derive(Clone, Debug)]
 pub struct Cos {
     root: PathBuf,

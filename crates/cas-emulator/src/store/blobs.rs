@@ -124,7 +124,7 @@ pub(crate) struct SealedBlob {
 impl SealedBlob {
     /// Puts the file in its place, so that it survives whatever happens from now on, except that nothing names it yet.
     pub(crate) fn publish(self) -> io::Result<NewBlob> {
-        let SealedBlob { files, name, file, unfinished, payload, leaves } = self;
+        let SealedBlob { files, name, file, mut unfinished, payload, leaves } = self;
         if files.durable {
             file.sync_all()?;
         }
@@ -135,6 +135,7 @@ impl SealedBlob {
             files.sync(&files.finished)?;
         }
         fs::rename(&unfinished.path, files.path(&name))?;
+        unfinished.path.clear();
         let blob = NewBlob { files, name, payload, leaves, kept: false };
         blob.files.sync(&folder)?;
         Ok(blob)
@@ -168,7 +169,7 @@ impl Drop for NewBlob {
     }
 }
 
-/// Removes an unfinished file, unless it was renamed.
+/// Removes an unfinished file when it is dropped, unless the path was cleared because the file was renamed.
 #[derive(Debug)]
 struct Unfinished {
     path: PathBuf,
@@ -176,12 +177,24 @@ struct Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %self.path.display(), "an unfinished file could not be removed");
-            }
-            _ => {}
+        let path = std::mem::take(&mut self.path);
+        if path.as_os_str().is_empty() {
+            return;
         }
+        // A request that ends early drops this on an async thread, where removing a large file would hold up everybody else.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove_unfinished(&path))),
+            Err(_) => remove_unfinished(&path),
+        }
+    }
+}
+
+fn remove_unfinished(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "an unfinished file could not be removed");
+        }
+        _ => {}
     }
 }
 
