@@ -6,7 +6,7 @@ mod oracle;
 mod shape;
 mod short;
 
-// These hash megabytes, which would take Miri days.
+// These hash megabytes, or made-up leaves by the thousand, which would take Miri days.
 #[cfg(not(miri))]
 mod equality;
 #[cfg(not(miri))]
@@ -17,6 +17,8 @@ mod leaves;
 mod limits;
 #[cfg(not(miri))]
 mod pages;
+#[cfg(not(miri))]
+mod properties;
 #[cfg(not(miri))]
 mod reading;
 #[cfg(not(miri))]
