@@ -75,6 +75,10 @@ pub(crate) async fn run(service: Arc<Service>) {
 }
 
 /// Ends the jobs whose time has come, begins to copy what is to be copied, and removes what has expired.
+///
+/// # Cancel safety
+///
+/// What was begun is finished though the future is dropped, so a client that goes away takes no report with it.
 pub(crate) async fn keep_house(service: &Arc<Service>) -> Outcome<()> {
     let now = service.clock.now();
     let due = move |tx: &rusqlite::Transaction<'_>| Ok((rows::due(tx, now)?, expiry::is_due(tx, now)?));
@@ -86,6 +90,12 @@ pub(crate) async fn keep_house(service: &Arc<Service>) -> Outcome<()> {
     if due.is_empty() && !expired {
         return Ok(());
     }
+    let work = tokio::spawn(do_what_is_due(service.clone(), due, expired, now));
+    work.await.map_err(|error| Failure::internal("ending jobs", &error))?
+}
+
+async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now: Timestamp) -> Outcome<()> {
+    let service = &service;
     let _one_at_a_time = service.jobs.ending.lock().await;
     let mut ended = Vec::new();
     for id in due {

@@ -17,7 +17,7 @@ pub(crate) mod vaults;
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::Transaction;
 
@@ -36,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) files: BlobFiles,
     /// How many times this directory was opened, this time included.
     pub(crate) run: u64,
+    /// False when the directory may be somebody else's by now. Whoever writes holds it for reading.
+    open: RwLock<bool>,
     /// Dropped last: it holds the lock, and removes the directory if it was a temporary one.
     directory: DataDirectory,
 }
@@ -55,7 +57,7 @@ impl Store {
             Ok(transaction.query_row(sql, [], |row| row.get(0))?)
         });
         let run = run.map_err(|error| failed(&error.message))?;
-        let store = Store { database, files, run, directory };
+        let store = Store { database, files, run, open: RwLock::new(true), directory };
         store.remove_orphans().map_err(|error| failed(&error.message))?;
         Ok(store)
     }
@@ -65,8 +67,9 @@ impl Store {
         self.directory.path()
     }
 
-    /// Lets other processes use the directory. Nothing may be written from now on.
+    /// Lets other processes use the directory. What is being written is finished first; whatever comes later fails.
     pub(crate) fn release(&self) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
         self.directory.release();
     }
 
@@ -95,6 +98,10 @@ impl Store {
 
     /// [`write`](Self::write) for code that is already off the async threads.
     pub(crate) fn write_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        if !*open {
+            return Err(Failure::internal("writing", &"the emulator has ended"));
+        }
         let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
         if !doomed.is_empty() {
             self.remove_doomed(&doomed)?;
