@@ -331,7 +331,8 @@ macro_rules! limit_type {
             type Err = InvalidValue;
 
             fn from_str(text: &str) -> Result<Self, InvalidValue> {
-                let count = text.parse().map_err(|_| InvalidValue::new($what, concat!("expected 1 to ", $max), text))?;
+                let count = crate::range::decimal(text).and_then(|count| u32::try_from(count).ok());
+                let count = count.ok_or_else(|| InvalidValue::new($what, concat!("expected 1 to ", $max), text))?;
                 Self::new(count)
             }
         }
@@ -391,7 +392,7 @@ mod tests {
     #[test]
     fn limits_keep_their_bounds() {
         assert_eq!("1000".parse::<Limit>().unwrap(), Limit::MAX);
-        for bad in ["0", "1001", "-1", "x", ""] {
+        for bad in ["0", "1001", "-1", "+1", "x", "", "4294967297"] {
             assert!(bad.parse::<Limit>().is_err(), "{bad:?}");
         }
         assert!(InventoryLimit::new(10_000).is_ok());
