@@ -213,7 +213,9 @@ fn in_order<I: Sync, T: Send>(
     threads.run(items.len(), || {
         let mut buffer = Vec::new();
         while let Some(range) = take() {
-            buffer.resize(buffer_len, 0);
+            if buffer.is_empty() {
+                buffer = vec![0; buffer_len];
+            }
             let result = work(&items[range.clone()], &mut buffer);
             lock(&queue).put(range.start, result);
         }
