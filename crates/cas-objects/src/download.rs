@@ -3,8 +3,8 @@
 //! A slice counts when exactly the bytes asked for arrived and, if the service sent their tree hash, they have it. The file counts when the
 //! slices combine to the tree hash the service has for the output. What an earlier run left on disk is hashed again before it is believed.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, blocking};
 use crate::job::Job;
 use crate::plan::PartPlan;
 use crate::progress::Progress;
+use crate::target::{Target, write_all_at};
 use crate::vault::Vault;
 
 /// The size of a slice unless something else is asked for: 32 MiB, as in the official client.
@@ -115,8 +116,8 @@ impl DownloadToFile {
 
     /// Whether a file that is there already may be replaced. It stays as it is until the new one is whole.
     ///
-    /// Without it a file that is there is refused, looked for at the beginning and just before the new one gets its name; one that
-    /// somebody makes in that last moment is replaced.
+    /// Without it a file that is there is refused, looked for at the beginning and in the step that gives the new one its name. On Linux and
+    /// macOS that step is one; elsewhere, and on a file system without it, a file that somebody makes in the last moment is replaced.
     pub fn overwrite(mut self, yes: bool) -> Self {
         self.overwrite = yes;
         self
@@ -192,115 +193,6 @@ impl IntoFuture for DownloadToFile {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
-    }
-}
-
-/// The file to be, the unfinished one beside it, and the journal.
-#[derive(Clone, Debug)]
-struct Target {
-    path: PathBuf,
-    unfinished: PathBuf,
-    journal: PathBuf,
-    overwrite: bool,
-}
-
-impl Target {
-    /// Looks whether the file may be written, before anything is asked of the service.
-    fn check(path: &Path, overwrite: bool) -> Result<Target, Error> {
-        let Some(name) = path.file_name() else {
-            return Err(Error::invalid(format!("{} is not the name of a file", path.display())));
-        };
-        let beside = |suffix: &str| {
-            let mut name = name.to_owned();
-            name.push(suffix);
-            path.with_file_name(name)
-        };
-        let target = Target {
-            path: path.to_owned(),
-            unfinished: beside(".cas-part"),
-            journal: beside(".cas-journal"),
-            overwrite,
-        };
-        target.check_free()?;
-        if !target.folder().is_dir() {
-            return Err(Error::invalid(format!("there is no folder {}", target.folder().display())));
-        }
-        Ok(target)
-    }
-
-    fn check_free(&self) -> Result<(), Error> {
-        match std::fs::symlink_metadata(&self.path) {
-            Err(_) => Ok(()),
-            Ok(metadata) if !metadata.is_file() => {
-                Err(Error::invalid(format!("{} is there and is not a regular file", self.path.display())))
-            }
-            Ok(_) if self.overwrite => Ok(()),
-            Ok(_) => Err(Error::invalid(format!("{} is there already", self.path.display()))),
-        }
-    }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
-    }
-
-    /// [`open`](Self::open), as soon as nobody else is at it. A download that was dropped a moment ago may still be at a last write.
-    async fn open_when_free(
-        &self,
-        subject: &Subject,
-        plan: &PartPlan,
-    ) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
-        const LOOKS: u32 = 20;
-        const PAUSE: Duration = Duration::from_millis(100);
-        let mut looks = 1;
-        loop {
-            let (target, subject, plan) = (self.clone(), subject.clone(), *plan);
-            match blocking(move || target.open(&subject, &plan)).await? {
-                Err(error) if error.kind() == ErrorKind::Checkpoint && looks < LOOKS => looks += 1,
-                outcome => return outcome,
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// Opens the unfinished file and the journal: for each slice the tree hash the journal has for it, if it has one.
-    fn open(&self, subject: &Subject, plan: &PartPlan) -> Result<(File, Journal, Vec<Option<TreeHash>>), Error> {
-        let (journal, noted) = Journal::open(&self.journal, subject)?;
-        if std::fs::symlink_metadata(&self.unfinished).is_ok_and(|found| !found.is_file()) {
-            return Err(Error::invalid(format!("{} is there and is not a regular file", self.unfinished.display())));
-        }
-        let io_error = |error| Error::io("open", &self.unfinished, error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.unfinished)
-            .map_err(io_error)?;
-        file.set_len(plan.size()).map_err(io_error)?;
-        let mut hashes = vec![None; usize::try_from(plan.count()).unwrap_or(usize::MAX)];
-        for (index, hash) in noted {
-            if let Some(place) = usize::try_from(index).ok().and_then(|index| hashes.get_mut(index)) {
-                *place = Some(hash);
-            }
-        }
-        Ok((file, journal, hashes))
-    }
-
-    /// Makes the unfinished file the target: its bytes reach the disk before its name does.
-    fn finish(&self, file: &File, journal: Journal) -> Result<(), Error> {
-        file.sync_all().map_err(|error| Error::io("write", &self.unfinished, error))?;
-        self.check_free()?;
-        std::fs::rename(&self.unfinished, &self.path).map_err(|error| Error::io("rename to", &self.path, error))?;
-        journal.remove()?;
-        // A folder can be opened to sync it on Unix only, and by those who may read it; elsewhere the file system sees to it.
-        #[cfg(unix)]
-        if let Ok(folder) = File::open(self.folder()) {
-            folder.sync_all().map_err(|error| Error::io("write", self.folder(), error))?;
-        }
-        Ok(())
     }
 }
 
@@ -493,22 +385,4 @@ fn compare(ours: TreeHash, promised: Option<TreeHash>, what: impl FnOnce() -> St
 
 fn wrong_length(range: ByteRange, came: u64) -> Error {
     Error::new(ErrorKind::Integrity, format!("asked for {} bytes ({range}), {came} came", range.len()))
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ mod multipart_upload;
 mod plan;
 mod progress;
 mod source;
+mod target;
 mod upload;
 mod vault;
 mod wait;
