@@ -23,7 +23,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Pending<C, O: Operation> {
     caller: C,
     pub(crate) operation: O,
-    payload: <O::Shape as Shape>::Payload,
+    pub(crate) payload: <O::Shape as Shape>::Payload,
     options: CallOptions,
 }
 

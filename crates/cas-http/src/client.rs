@@ -13,7 +13,7 @@ use tracing::Instrument;
 use crate::body::Body;
 #[cfg(doc)]
 use crate::call::CallReport;
-use crate::call::{BoxFuture, Call, CallOptions, Caller, Outcome};
+use crate::call::{BoxFuture, Call, CallOptions, Caller, Outcome, Pending};
 use crate::clock::{Clock, Lesson, Skew, judge_refusal, unix_seconds};
 use crate::config::ClientBuilder;
 use crate::credentials::{Credentials, ProvideCredentials};
@@ -25,6 +25,7 @@ use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, Uid, VaultName};
 use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, operation_span};
 use crate::ops::{DescribeVault, Operation};
+use crate::raw::Raw;
 use crate::response_body::ResponseBody;
 use crate::retry::{Budget, Cause, RetryPolicy, Verdict, judge, may_have_happened, retry_after};
 use crate::run::{Ended, Run, look_into_errors};
@@ -96,6 +97,41 @@ impl Client {
         self.shared.account
     }
 
+    /// A request that stands in no row of the table: see [`Raw`]. Await the value to send it.
+    ///
+    /// # Examples
+    ///
+    /// The tags of a vault, which the service drafted and no SDK has:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use cas_http::test_util::{Script, ScriptedServer};
+    /// # use cas_http::{Client, Credentials};
+    /// use cas_http::{Raw, ServiceError};
+    /// use http::Method;
+    /// # let server = ScriptedServer::start([Script::answer(200, &[], r#"{"Tags":{"year":"2026"}}"#)]).await?;
+    /// # let credentials = Credentials::new("example-secret-id", "example-secret-key")?;
+    /// # let client = Client::builder().endpoint(server.endpoint()).credentials(credentials).build()?;
+    ///
+    /// let answer = client.raw(Raw::new(Method::GET, "vaults/photos/tags")?).await?;
+    /// let (head, body) = answer.into_parts();
+    /// let body = body.bytes(64 << 10).await?; // at most 64 KiB; more is an error
+    /// if !head.status.is_success() {
+    ///     return Err(ServiceError::read(head.status, &head.headers, &body).into());
+    /// }
+    /// assert_eq!(body, r#"{"Tags":{"year":"2026"}}"#);
+    /// # assert_eq!(server.received()[0].line(), "GET /-/vaults/photos/tags HTTP/1.1");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "test-util"))]
+    /// # fn main() {}
+    /// ```
+    pub fn raw(&self, request: Raw) -> Pending<Client, Raw> {
+        Pending::new(self.clone(), request, None)
+    }
+
     /// What the client and its clones have done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -112,8 +148,8 @@ impl<O: Operation> Caller<O> for Client {
             let Call { operation, payload, options } = call;
             let uid = options.uid.unwrap_or(self.shared.account);
             let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
-            let run = self.shared.prepare(O::INFO, operation.vault().cloned(), uid, request, options)?;
-            let span = operation_span(O::INFO, &run.head);
+            let run = self.shared.prepare(operation.info(), operation.vault().cloned(), uid, request, options)?;
+            let span = operation_span(run.info, run.vault.as_ref(), &run.head);
             self.shared.run(run).instrument(span).await
         })
     }
@@ -139,11 +175,13 @@ impl Shared {
     ) -> Result<Run, Error> {
         let started = Instant::now();
         let facts = Facts { operation: Some(info.name), vault: vault.clone(), ..Facts::default() };
-        if let Some(name) = options.headers.keys().find(|name| is_reserved(name)) {
+        let (mut head, body) = request.into_parts();
+        // The length of its document is an operation's own to set.
+        let own = head.headers.keys().filter(|&name| name != header::CONTENT_LENGTH);
+        if let Some(name) = own.chain(options.headers.keys()).find(|name| is_reserved(name)) {
             let what = format!("the header {name} belongs to the connection or the signature and cannot be set");
             return Err(Error::config(what).with_facts(facts));
         }
-        let (mut head, body) = request.into_parts();
         head.headers.extend(options.headers);
         self.complete(&mut head, body.len());
         let limit = options.timeout.or(self.exchange.timeouts.operation);
@@ -174,6 +212,7 @@ impl Shared {
         head.headers.insert(header::HOST, self.endpoint.host_header());
         head.headers.insert(header::USER_AGENT, self.user_agent.clone());
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        head.headers.remove(header::CONTENT_LENGTH);
         if body_len > 0 || head.method == Method::PUT || head.method == Method::POST {
             head.headers.insert(header::CONTENT_LENGTH, body_len.into());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
@@ -47,6 +47,7 @@ impl Exchange {
         counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let tail = tail_time(body.len());
+        let asks_for_head = head.method == Method::HEAD;
         let (body, sending) = SendBody::new(body, Arc::clone(counts));
         let mut request = Request::from_parts(head, body);
         let connection = capture_connection(&mut request);
@@ -69,7 +70,7 @@ impl Exchange {
             }
             () = until(deadline) => Err(out_of_time(&sending, &connection)),
         };
-        let answer = self.accept(outcome?, &sending, deadline);
+        let answer = self.accept(outcome?, asks_for_head, &sending, deadline);
         if answer.is_err()
             && let Some(connected) = connection.connection_metadata().as_ref()
         {
@@ -83,6 +84,7 @@ impl Exchange {
     fn accept(
         &self,
         answer: Response<Incoming>,
+        asks_for_head: bool,
         sending: &Sending,
         deadline: Option<Instant>,
     ) -> Result<Response<ResponseBody>, Failure> {
@@ -91,6 +93,7 @@ impl Exchange {
         let early_success = answer.status().is_success() && !all_sent;
         let checked = match check_head(answer.status(), answer.headers()) {
             Ok(_) if early_success => Err("success was answered before the request was sent".to_owned()),
+            Ok(_) if asks_for_head => Ok(BodyLength::Known(0)),
             checked => checked,
         };
         let length = checked.map_err(|what| {

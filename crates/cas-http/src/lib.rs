@@ -10,6 +10,7 @@ pub mod id;
 pub mod json;
 pub mod ops;
 pub mod range;
+mod raw;
 mod timestamp;
 
 pub use error_body::ServiceError;
@@ -19,6 +20,7 @@ pub use id::{
 };
 pub use ops::OPERATIONS;
 pub use range::{ArchiveSize, ByteRange, ContentRange, MIB, OutputRange, PartRange, PartSize, RetrievalRange};
+pub use raw::Raw;
 pub use timestamp::Timestamp;
 pub use wire::{Operation, OperationInfo, WireError};
 

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Uri};
 use tracing::{Span, field};
 
+use crate::id::VaultName;
 use crate::wire::OperationInfo;
 
 /// What a client has done since it was built: a snapshot.
@@ -74,13 +75,13 @@ impl Drop for OpenConnection {
 }
 
 /// The span of a whole call. Names follow the OpenTelemetry conventions for remote calls.
-pub(crate) fn operation_span(info: &'static OperationInfo, head: &Parts) -> Span {
+pub(crate) fn operation_span(info: &'static OperationInfo, vault: Option<&VaultName>, head: &Parts) -> Span {
     let span = tracing::debug_span!(
         "cas.operation",
         otel.kind = "client",
         rpc.system = "cas",
         rpc.method = info.name,
-        cas.vault = field::Empty,
+        cas.vault = vault.map(VaultName::as_str),
         cas.archive_id = field::Empty,
         cas.upload_id = field::Empty,
         cas.job_id = field::Empty,
@@ -88,7 +89,6 @@ pub(crate) fn operation_span(info: &'static OperationInfo, head: &Parts) -> Span
     if !span.is_disabled() {
         for (name, value) in info.elements(head.uri.path()).unwrap_or_default() {
             match name {
-                "vault" => span.record("cas.vault", value),
                 "archive_id" => span.record("cas.archive_id", value),
                 "upload_id" => span.record("cas.upload_id", value),
                 "job_id" => span.record("cas.job_id", value),
@@ -104,7 +104,7 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
     let span = tracing::debug_span!(
         "cas.attempt",
         otel.kind = "client",
-        otel.name = %format_args!("{} {}", info.method, info.path),
+        otel.name = format!("{} {}", head.method, info.path).trim_end(),
         otel.status_code = field::Empty,
         http.request.method = %head.method,
         http.request.body.size = body_len,
@@ -114,7 +114,7 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
         server.address = head.uri.host(),
         server.port = head.uri.port_u16().unwrap_or(if head.uri.scheme_str() == Some("https") { 443 } else { 80 }),
         url.full = %ShownUri(&head.uri),
-        url.template = info.path,
+        url.template = (!info.path.is_empty()).then_some(info.path),
         error.r#type = field::Empty,
         cas.request_id = field::Empty,
     );

@@ -273,6 +273,21 @@ impl Shape for Download {
     }
 }
 
+/// The shape of a [`Raw`](crate::Raw) request: the body is the operation's own, unless one goes along with it.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyBody;
+
+impl Shape for AnyBody {
+    const KIND: ShapeKind = ShapeKind::Plain;
+    #[cfg(feature = "client")]
+    type Payload = Option<crate::body::Body>;
+
+    #[cfg(feature = "client")]
+    fn body(payload: Option<crate::body::Body>, document: Bytes) -> crate::body::Body {
+        payload.unwrap_or_else(|| document.into())
+    }
+}
+
 /// What is true of an operation whatever its fields hold: one entry of [`OPERATIONS`](crate::ops::OPERATIONS).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -355,19 +370,23 @@ pub trait Operation: Clone + fmt::Debug + Send + Sync + Sized + 'static {
     /// `Content-Length` of archive data and the signature are added by whoever sends it.
     fn encode(&self, uid: Uid) -> Request<Bytes>;
 
-    /// Reads the operation back, as a server does.
-    ///
-    /// # Errors
-    ///
-    /// When a required field is missing, or a field makes no sense.
-    fn read(request: &mut RequestReader<'_>) -> Result<Self, WireError>;
+    /// What is true of this request: [`INFO`](Self::INFO), unless it has a say of its own.
+    fn info(&self) -> &'static OperationInfo {
+        Self::INFO
+    }
 
-    /// The vault it is about, for messages; `None` for the listing of vaults.
+    /// The vault it is about, for messages; `None` when it is about none.
     fn vault(&self) -> Option<&crate::id::VaultName>;
 }
 
 /// What stays as it is in a path element or a query: everything else is written `%XX`.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A text as it stands in one element of a path, or in a query: what means something there is written `%XX`.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
+}
 
 /// Builds a request from the fields of an operation.
 #[derive(Debug)]
@@ -393,8 +412,7 @@ impl RequestWriter {
 
     /// Puts a value in the path.
     pub fn path(&mut self, name: &str, value: &impl Text) {
-        let value = utf8_percent_encode(&value.to_text(), UNRESERVED).to_string();
-        self.path = self.path.replacen(&format!("{{{name}}}"), &value, 1);
+        self.path = self.path.replacen(&format!("{{{name}}}"), &escape(&value.to_text()), 1);
     }
 
     /// Adds a query parameter.
@@ -403,7 +421,7 @@ impl RequestWriter {
         self.query.push(separator);
         self.query.push_str(name);
         self.query.push('=');
-        self.query.extend(utf8_percent_encode(&value.to_text(), UNRESERVED));
+        self.query.push_str(&escape(&value.to_text()));
     }
 
     /// Sets a header.
@@ -618,6 +636,19 @@ macro_rules! define_operations {
                     $name { $($required: $required.into(),)* $($($optional: None,)*)? }
                 }
 
+                /// Reads the operation back, as a server does.
+                ///
+                /// # Errors
+                ///
+                /// When a required field is missing, or a field makes no sense.
+                pub fn read(reader: &RequestReader<'_>) -> Result<Self, WireError> {
+                    let _ = &reader;
+                    Ok($name {
+                        $( $required: read_required!(reader $rplace wire_key!($required $($rkey)?)), )*
+                        $( $( $optional: reader.$oplace(wire_key!($optional $($okey)?))?, )* )?
+                    })
+                }
+
                 $( $(
                     $(#[$ometa])*
                     #[must_use]
@@ -666,14 +697,6 @@ macro_rules! define_operations {
                     writer.finish()
                 }
 
-                fn read(reader: &mut RequestReader<'_>) -> Result<Self, WireError> {
-                    let _ = &reader;
-                    Ok($name {
-                        $( $required: read_required!(reader $rplace wire_key!($required $($rkey)?)), )*
-                        $( $( $optional: reader.$oplace(wire_key!($optional $($okey)?))?, )* )?
-                    })
-                }
-
                 fn vault(&self) -> Option<&VaultName> {
                     vault_of!(self $($required)*)
                 }
@@ -714,10 +737,10 @@ macro_rules! define_operations {
                 headers: &http::HeaderMap,
                 body: &[u8],
             ) -> Result<(Uid, AnyOperation), WireError> {
-                let mut reader = RequestReader::new(info, path, query, headers, body)?;
+                let reader = RequestReader::new(info, path, query, headers, body)?;
                 let uid = reader.uid()?;
                 let operation = match info.name {
-                    $( stringify!($name) => AnyOperation::$name($name::read(&mut reader)?), )*
+                    $( stringify!($name) => AnyOperation::$name($name::read(&reader)?), )*
                     other => return Err(WireError::invalid("operation", format!("{other} is not in the table"))),
                 };
                 Ok((uid, operation))

@@ -8,6 +8,7 @@ mod credentials;
 mod hostile;
 mod limits;
 mod proxies;
+mod raw;
 mod repeats;
 mod secrets;
 mod support;
