@@ -30,6 +30,7 @@ pub struct JobDescription {
     /// What it does.
     pub action: JobAction,
     /// How far it is.
+    #[doc(alias = "status_code")]
     pub status: JobStatus,
     /// The service's sentence about that.
     pub status_message: Option<String>,
@@ -50,8 +51,10 @@ pub struct JobDescription {
     /// The archive's size in bytes.
     pub archive_size: Option<u64>,
     /// The tree hash of the whole archive.
+    #[doc(alias = "archive_etag")]
     pub archive_tree_hash: Option<TreeHash>,
     /// Which bytes of the archive are retrieved, both ends included.
+    #[doc(alias = "job_range")]
     pub range: Option<ByteRange>,
     /// The tree hash of those bytes, when they are a whole subtree of the archive's tree and the job has got that far.
     pub tree_hash: Option<TreeHash>,
