@@ -1,64 +1,116 @@
-//! The values alone: a request is built here, signed and written to a socket without this crate's client.
+//! The values alone, sent by an HTTP stack that is not this crate's: the request is a value of `cas-http`, `cas-sign` signs it, `ureq` sends it,
+//! and the answer is read with the types that wrote the request.
 //!
-//! The server in this example is a thread that checks what arrived. Run it with
+//! The service here is a thread that checks the signature and reads the request with the same table. Run it with
 //! `cargo run -p cas-http --example another_stack --no-default-features`.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::io::{Read, Write};
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use cas_http::ops::{self, AnyOperation, DescribeVault, Operation};
-use cas_http::{ServiceError, Uid, VaultName};
+use cas_http::document::JobParameters;
+use cas_http::header::X_CAS_JOB_ID;
+use cas_http::ops::{AnyOperation, InitiateJob, Operation, route};
+use cas_http::wire::read_header;
+use cas_http::{ArchiveId, JobId, ServiceError, Uid, VaultName, error_body::code};
+use cas_sign::{Credentials, Key, SecretKey, SigningOptions, TimeRange, Verifier};
+use http::{Request, Response, StatusCode, Uri};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+const SECRET_ID: &str = "example-secret-id";
+const SECRET_KEY: &str = "CasExampleSecretKey0123456789abcd";
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Outcome<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let address = listener.local_addr()?;
-    let server = std::thread::spawn(move || serve(&listener));
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let service = std::thread::spawn(move || [serve(&listener), serve(&listener)]);
 
-    // What the crate knows: the request. A signature would be added here (see cas-sign); this server asks for none.
     let vault: VaultName = "photos".parse()?;
-    let request = DescribeVault::new(&vault).encode(Uid::Own);
+    let operation = InitiateJob::new(&vault, JobParameters::archive_retrieval(ArchiveId::parse("-an-archive")?));
 
-    // What any HTTP stack does with it.
-    let mut stream = TcpStream::connect(address)?;
-    write!(stream, "{} {} HTTP/1.1\r\nHost: {address}\r\n\r\n", request.method(), request.uri())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer has no head")?;
+    let answer = send(&endpoint, &operation, &Credentials::new(SECRET_ID, SECRET_KEY)?)?;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let job: Option<JobId> = read_header(answer.headers(), X_CAS_JOB_ID)?;
+    println!("started: {job:?}");
+    assert_eq!(job, JobId::parse("a-job").ok());
 
-    // And what it knows of answers: how the service says no.
-    let status = head.split(' ').nth(1).ok_or("the answer has no status")?.parse()?;
-    let error = ServiceError::read(status, &http::HeaderMap::new(), body.as_bytes());
-    println!("{error}");
-    assert!(error.is(cas_http::error_body::code::RESOURCE_NOT_FOUND));
-    let served = server.join().map_err(|_| "the server failed")?;
-    println!("the server read: {served:?}");
+    let answer = send(&endpoint, &operation, &Credentials::new(SECRET_ID, "another key")?)?;
+    let error = ServiceError::read(answer.status(), answer.headers(), answer.body());
+    println!("refused: {error}");
+    assert!(error.is(code::INVALID_SIGNATURE));
+
+    let [served, refused] = service.join().map_err(|_| "the service failed")?;
+    assert_eq!((served?, refused?), (Some(operation.into()), None), "what was sent is what was read");
     Ok(())
 }
 
-/// One request of a server that has no vault: it reads the same table from the other end.
-fn serve(listener: &TcpListener) -> Option<AnyOperation> {
-    let (mut stream, _) = listener.accept().ok()?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?;
-    let mut line = head.lines().next()?.split(' ');
-    let (method, path) = (line.next()?.parse().ok()?, line.next()?);
-    let info = ops::route(&method, path)?;
-    let (_, operation) = AnyOperation::read(info, path, "", &http::HeaderMap::new(), b"").ok()?;
+/// All that is left to do by hand: the address, the signature, and handing the request to the stack.
+fn send(endpoint: &str, operation: &impl Operation, credentials: &Credentials) -> Outcome<Response<Vec<u8>>> {
+    let (mut head, body) = operation.encode(Uid::Own).into_parts();
+    head.uri = format!("{endpoint}{}", head.uri).parse::<Uri>()?;
+    let window = TimeRange::around(now()?, 60, 900);
+    cas_sign::http::sign(&mut head, credentials, window, &SigningOptions::cas())?;
 
-    let refusal = ServiceError::new(
-        http::StatusCode::NOT_FOUND,
-        cas_http::error_body::code::RESOURCE_NOT_FOUND,
-        format!("no vault {}", operation.vault()?),
-    );
-    let body = refusal.to_json();
-    write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n", body.len()).ok()?;
-    stream.write_all(&body).ok()?;
-    Some(operation)
+    // A status that is no success is an answer, too; and a signature is for one address.
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
+    let (head, mut body) = agent.run(Request::from_parts(head, body.to_vec()))?.into_parts();
+    Ok(Response::from_parts(head, body.read_to_vec()?))
+}
+
+fn now() -> Outcome<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a program is where the time of day comes from")]
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// One request of a service that starts every job it is asked for properly: the operation, if it was.
+fn serve(listener: &TcpListener) -> Outcome<Option<AnyOperation>> {
+    let (mut stream, request) = receive(listener.accept()?.0)?;
+    let (head, body) = request.into_parts();
+
+    let key = |id: &str| (id == SECRET_ID).then(|| SecretKey::new(SECRET_KEY).ok()).flatten().map(Key::Secret);
+    let answer = match cas_sign::http::verify(&Verifier::cas(), &head, now()?, key) {
+        Ok(_) => "HTTP/1.1 202 Accepted\r\nx-cas-job-id: a-job\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        Err(why) => {
+            let refusal =
+                ServiceError::new(StatusCode::BAD_REQUEST, code::INVALID_SIGNATURE, why.to_string()).to_json();
+            let body = String::from_utf8_lossy(&refusal);
+            format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        }
+    };
+    stream.write_all(answer.as_bytes())?;
+    if !answer.starts_with("HTTP/1.1 202") {
+        return Ok(None);
+    }
+    let info = route(&head.method, head.uri.path()).ok_or("no such operation")?;
+    let query = head.uri.query().unwrap_or_default();
+    let read = AnyOperation::read(info, head.uri.path(), query, &head.headers, &body);
+    Ok(Some(read?.1))
+}
+
+/// A request as it stands on the socket, read by hand.
+fn receive(stream: TcpStream) -> Outcome<(TcpStream, Request<Vec<u8>>)> {
+    let mut reader = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let mut first = lines.first().ok_or("no request line")?.split(' ');
+    let mut request = Request::builder().method(first.next().ok_or("no method")?).uri(first.next().ok_or("no target")?);
+    for (name, value) in lines[1..].iter().filter_map(|line| line.split_once(':')) {
+        request = request.header(name, value.trim());
+    }
+    let length = request.headers_ref().and_then(|headers| headers.get("content-length"));
+    let length: usize = length.map_or(Ok(0), |length| length.to_str().unwrap_or_default().parse())?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((reader.into_inner(), request.body(body)?))
 }
