@@ -70,7 +70,7 @@ impl Exchange {
             }
             () = until(deadline) => Err(out_of_time(&sending, &connection)),
         };
-        let answer = self.accept(outcome?, asks_for_head, &sending, deadline);
+        let answer = self.accept(outcome?, asks_for_head, &sending, deadline, counts);
         if answer.is_err()
             && let Some(connected) = connection.connection_metadata().as_ref()
         {
@@ -87,6 +87,7 @@ impl Exchange {
         asks_for_head: bool,
         sending: &Sending,
         deadline: Option<Instant>,
+        counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let all_sent = sending.is_finished();
         let line = answer.extensions().get::<Line>().cloned();
@@ -105,7 +106,8 @@ impl Exchange {
             Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false }
         })?;
         let silence = Silence::new(self.timeouts.read);
-        let mut answer = answer.map(|incoming| ResponseBody::arriving(incoming, length, silence, deadline));
+        let arriving = |incoming| ResponseBody::arriving(incoming, length, silence, deadline, Arc::clone(counts));
+        let mut answer = answer.map(arriving);
         if let Some(line) = line
             && !all_sent
         {

@@ -95,7 +95,7 @@ pub use timeout::{PROGRESS_FLOOR, Timeouts};
 #[cfg(feature = "client")]
 mod tls;
 #[cfg(feature = "client")]
-pub use tls::TlsOptions;
+pub use tls::{TlsOptions, TlsVersion};
 #[cfg(feature = "client")]
 mod transport;
 

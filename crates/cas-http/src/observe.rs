@@ -23,6 +23,8 @@ pub struct Counters {
     pub retries: u64,
     /// Bytes of request bodies that connections took.
     pub body_bytes_sent: u64,
+    /// Bytes of the bodies of answers that were read, errors included.
+    pub body_bytes_received: u64,
     /// Connections that are open now, busy or idle.
     pub open_connections: u64,
 }
@@ -34,6 +36,7 @@ pub(crate) struct Counts {
     pub(crate) requests: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) body_bytes_sent: AtomicU64,
+    pub(crate) body_bytes_received: AtomicU64,
     pub(crate) open: Gauge,
 }
 
@@ -45,6 +48,7 @@ impl Counts {
             requests: read(&self.requests),
             retries: read(&self.retries),
             body_bytes_sent: read(&self.body_bytes_sent),
+            body_bytes_received: read(&self.body_bytes_received),
             open_connections: read(&self.open.0),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
+use crate::observe::{Counts, add};
 use crate::timeout::Silence;
 use crate::transport::Line;
 
@@ -51,6 +53,7 @@ struct Watch {
     deadline: Option<Pin<Box<Sleep>>>,
     started: Instant,
     facts: Facts,
+    counts: Arc<Counts>,
 }
 
 /// Cuts a connection when it is dropped.
@@ -69,9 +72,10 @@ impl ResponseBody {
         length: BodyLength,
         silence: Silence,
         deadline: Option<Instant>,
+        counts: Arc<Counts>,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-        let watch = Watch { silence, deadline, started: Instant::now(), facts: Facts::default() };
+        let watch = Watch { silence, deadline, started: Instant::now(), facts: Facts::default(), counts };
         ResponseBody {
             source: Source::Connection(incoming),
             watch: Some(watch),
@@ -189,6 +193,7 @@ impl ResponseBody {
                 self.received += bytes.len() as u64;
                 if let Some(watch) = &mut self.watch {
                     watch.silence.moved(bytes.len() as u64);
+                    add(&watch.counts.body_bytes_received, bytes.len() as u64);
                 }
                 Poll::Ready(Some(Ok(bytes)))
             }

@@ -15,6 +15,18 @@ pub struct TlsOptions {
     #[cfg(feature = "webpki-roots")]
     mozilla_roots: bool,
     identity: Option<Vec<u8>>,
+    min_version: TlsVersion,
+}
+
+/// A version of TLS. Older ones than these are not spoken at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2, of 2008.
+    #[default]
+    Tls12,
+    /// TLS 1.3, of 2018.
+    Tls13,
 }
 
 impl TlsOptions {
@@ -53,6 +65,13 @@ impl TlsOptions {
         self.identity = Some(pem.as_ref().to_vec());
         self
     }
+
+    /// Speaks no version older than this one; without it TLS 1.2 will do.
+    #[must_use]
+    pub fn min_version(mut self, version: TlsVersion) -> Self {
+        self.min_version = version;
+        self
+    }
 }
 
 impl fmt::Debug for TlsOptions {
@@ -61,7 +80,7 @@ impl fmt::Debug for TlsOptions {
         debug.field("extra_roots", &!self.extra_roots.is_empty()).field("only_extra_roots", &self.only_extra_roots);
         #[cfg(feature = "webpki-roots")]
         debug.field("mozilla_roots", &self.mozilla_roots);
-        debug.field("client_identity", &self.identity.is_some()).finish()
+        debug.field("client_identity", &self.identity.is_some()).field("min_version", &self.min_version).finish()
     }
 }
 
@@ -80,11 +99,12 @@ mod with_rustls {
     use rustls::crypto::CryptoProvider;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::version::{TLS12, TLS13};
     use rustls_platform_verifier::Verifier;
     use tokio::sync::OnceCell;
     use tower_service::Service;
 
-    use super::{Error, TlsOptions};
+    use super::{Error, TlsOptions, TlsVersion};
     use crate::connect::{ConnectFailure, OneStream};
     use crate::error::ErrorKind;
     use crate::transport::Transport;
@@ -129,8 +149,12 @@ mod with_rustls {
             let failure = |what: &str, error: rustls::Error| {
                 ConnectFailure::new(ErrorKind::Config, what, Box::new(error)).lasting(true)
             };
+            let versions: &[_] = match self.options.min_version {
+                TlsVersion::Tls12 => &[&TLS13, &TLS12],
+                TlsVersion::Tls13 => &[&TLS13],
+            };
             let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-                .with_safe_default_protocol_versions()
+                .with_protocol_versions(versions)
                 .map_err(|error| failure("TLS cannot be set up", error))?;
             let builder = match self.fixed_roots() {
                 Some(roots) => builder.with_root_certificates(roots),

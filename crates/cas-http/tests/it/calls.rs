@@ -95,13 +95,18 @@ async fn an_error_of_the_service_is_an_answer() {
     assert!(error.is(code::RESOURCE_NOT_FOUND), "{error}");
 }
 
+/// Whatever its status and wherever it leads, to another host, port or scheme: the signature goes nowhere but to the endpoint.
 #[tokio::test]
-async fn a_redirect_is_returned_and_not_followed() {
+async fn c23_a_redirect_is_returned_and_not_followed() {
     let elsewhere = server([]).await;
-    let server = server([Script::answer(307, &[("Location", &elsewhere.endpoint())], "")]).await;
-    let answer = tcp_builder(&server).build().unwrap().list_vaults().await.unwrap();
-    assert_eq!(answer.status(), 307);
-    assert_eq!((server.received().len(), elsewhere.connections()), (1, 0));
+    for status in [301, 302, 303, 307, 308] {
+        for location in [&elsewhere.endpoint(), "https://cas.example/", "//evil.example/", "/-/vaults/other"] {
+            let server = server([Script::answer(status, &[("Location", location)], "")]).await;
+            let answer = tcp_builder(&server).build().unwrap().list_vaults().await.unwrap();
+            assert_eq!((answer.status().as_u16(), report(&answer).attempts), (status, 1));
+            assert_eq!((server.received().len(), elsewhere.connections()), (1, 0));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Answers that are wrong in some way. None may hang, panic, be taken for success, or leave its connection in use.
 //!
-//! Tests are numbered by the kind of wrong, so that a gap shows: 1 to 12 framing, 13 to 16 time and cuts, 17 to 22 content, 23 and on policy.
-//! Time is in `limits.rs`, repeats and clocks in `repeats.rs`, TLS and proxies in files of their own; what an answer says is not looked at
-//! in this crate.
+//! Tests are numbered by the kind of wrong, as the page on testing lists them: 1 to 12 framing, 13 to 16 time and cuts, 17 to 22 content, 23 and
+//! on policy. Time is in `limits.rs`, redirects in `calls.rs`, repeats and clocks in `repeats.rs`, TLS and proxies in files of their own; what an
+//! answer says is looked at in cas-api.
 
 use cas_http::test_util::{Script, ScriptedServer};
 use cas_http::{Error, ErrorKind, RetryPolicy};
@@ -214,16 +214,25 @@ async fn c12_a_second_answer_behind_the_first() {
     two_calls(&server_two, &tcp_builder(&server_two).build().unwrap()).await;
 }
 
+/// Neither in chunks, nor until the connection ends, nor by a length that is a lie is more of it taken than the reader allows.
 #[tokio::test]
 async fn c15_a_body_without_end() {
-    let server = server([Script::new()
-        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .send("1000\r\n".to_owned() + &"x".repeat(0x1000))
-        .send("\r\n".to_owned() + &("1000\r\n".to_owned() + &"x".repeat(0x1000) + "\r\n").repeat(1000))
-        .stall()])
-    .await;
-    let error = whole_answer(&builder(&server).build().unwrap()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let chunk = "1000\r\n".to_owned() + &"x".repeat(0x1000) + "\r\n";
+    let plenty = "x".repeat(8 << 20);
+    for (lines, rest) in [
+        ("Transfer-Encoding: chunked\r\n", &chunk.repeat(2000)),
+        ("", &plenty),
+        ("Content-Length: 9223372036854775807\r\n", &plenty),
+    ] {
+        let server = server([raw_and_on(lines, rest).stall(), ok("{}")]).await;
+        let client = builder(&server).build().unwrap();
+        let error = whole_answer(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{lines:?}");
+        let received = client.counters().body_bytes_received;
+        assert!(received < (1 << 20) + (256 << 10), "{received} bytes were read of a body that may have 1 MiB");
+        assert!(all_connections_close(&client).await, "the connection was kept");
+        assert_eq!(whole_answer(&client).await.unwrap(), "{}");
+    }
 }
 
 #[tokio::test]

@@ -57,15 +57,29 @@ async fn a_handshake_that_stands_still_is_given_up_after_ten_seconds() {
     assert!(took(began, 10), "{:?}", began.elapsed());
 }
 
+/// A call to a server that follows this script is given up for want of a head after 30 seconds, and its connection is not used again.
+async fn no_head_comes_of(script: Script) {
+    let server = server([script, ok("{}")]).await;
+    let client = builder(&server).build().unwrap();
+    let began = Instant::now();
+    let error = client.list_vaults().retry(RetryPolicy::never()).await.unwrap_err();
+    assert_eq!(error.kind(), timeout(TimeLimit::Head));
+    assert!(took(began, 30), "{:?}", began.elapsed());
+    assert!(client.list_vaults().await.unwrap().status().is_success());
+    assert_eq!(server.connections(), 2);
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+
 #[tokio::test(start_paused = true)]
-async fn a_service_that_does_not_answer_is_given_up_after_thirty_seconds() {
-    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-    for script in [Script::new().stall(), Script::new().drip(head, SECOND), Script::new().send(&head[..20]).stall()] {
-        let server = server([script]).await;
-        let began = Instant::now();
-        let error = builder(&server).build().unwrap().list_vaults().retry(RetryPolicy::never()).await.unwrap_err();
-        assert_eq!(error.kind(), timeout(TimeLimit::Head));
-        assert!(took(began, 30), "{:?}", began.elapsed());
+async fn c13_a_head_that_comes_byte_by_byte_is_given_up_after_thirty_seconds() {
+    no_head_comes_of(Script::new().drip(HEAD, SECOND)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c14_a_service_that_stands_still_before_or_in_the_head_is_given_up_after_thirty_seconds() {
+    for sent in [0, 1, 20, HEAD.len() - 1] {
+        no_head_comes_of(Script::new().send(&HEAD[..sent]).stall()).await;
     }
 }
 
@@ -76,27 +90,30 @@ async fn a_service_that_does_not_answer_is_asked_again() {
     assert_eq!((report(&answer).attempts, server.connections()), (2, 2));
 }
 
-/// What comes of reading the body of one answer.
+/// What comes of reading the body of one answer. After a failure its connection is not used again.
 async fn read_body(script: Script) -> (Result<u64, Error>, Instant) {
-    let server = server([script]).await;
-    let answer =
-        builder(&server).build().unwrap().get_job_output(vault(), "job-1".parse::<cas_http::JobId>().unwrap()).await;
+    let server = server([script, ok("{}")]).await;
+    let client = builder(&server).build().unwrap();
+    let answer = client.get_job_output(vault(), "job-1".parse::<cas_http::JobId>().unwrap()).await;
     let mut body = answer.unwrap().into_body();
     let began = Instant::now();
     loop {
         match body.chunk().await {
             Ok(Some(_)) => {}
             Ok(None) => return (Ok(body.received()), began),
-            Err(error) => return (Err(error), began),
+            Err(error) => {
+                assert!(client.list_vaults().await.unwrap().status().is_success());
+                assert_eq!(server.connections(), 2);
+                return (Err(error), began);
+            }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stands_still_is_given_up_after_thirty_seconds() {
-    let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+async fn c14_a_body_that_stands_still_is_given_up_after_thirty_seconds() {
     for sent in ["", "123", "123456789"] {
-        let (outcome, began) = read_body(Script::new().send(format!("{head}{sent}")).stall()).await;
+        let (outcome, began) = read_body(Script::new().send(format!("{HEAD}{sent}")).stall()).await;
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), timeout(TimeLimit::Read));
         assert!(error.to_string().contains(&format!("after {} of 10 bytes", sent.len())), "{error}");
@@ -106,7 +123,7 @@ async fn a_body_that_stands_still_is_given_up_after_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_now_and_then_is_as_good_as_nothing_and_a_slow_body_is_fine() {
+async fn c13_a_byte_now_and_then_is_as_good_as_nothing_and_a_slow_body_is_fine() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 2048\r\n\r\n";
     let body = [b'x'; 2048];
     let (outcome, began) = read_body(Script::new().send(head).drip(body, SECOND)).await;

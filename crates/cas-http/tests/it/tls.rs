@@ -5,12 +5,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cas_http::test_util::Script;
-use cas_http::{Client, ClientBuilder, ErrorKind, Proxy, TlsOptions};
+use cas_http::test_util::{Script, ScriptedServer};
+use cas_http::{Client, ClientBuilder, ErrorKind, Proxy, TlsOptions, TlsVersion};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use crate::support::{credentials, server, text};
 
@@ -22,10 +23,26 @@ fn issuer() -> Issuer {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
+type Certificate = (rcgen::Certificate, KeyPair);
+
 /// A certificate for this name, and its key.
-fn certificate(issuer: &Issuer, name: &str) -> (rcgen::Certificate, KeyPair) {
+fn certificate(issuer: &Issuer, name: &str) -> Certificate {
     let key = KeyPair::generate().unwrap();
     (CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, issuer).unwrap(), key)
+}
+
+/// The same, and it ended long ago.
+fn expired_certificate(issuer: &Issuer, name: &str) -> Certificate {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    (params.signed_by(&key, issuer).unwrap(), key)
+}
+
+/// One that vouches for itself.
+fn self_signed_certificate(name: &str) -> Certificate {
+    let key = KeyPair::generate().unwrap();
+    (CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap(), key)
 }
 
 /// An https server for this name that answers every request with `{}`.
@@ -35,18 +52,28 @@ struct Server {
 }
 
 impl Server {
-    fn start(issuer: &Issuer, name: &str, wants_client: bool) -> Self {
+    /// One with a certificate of this issuer for `localhost`.
+    fn start(issuer: &Issuer) -> Self {
+        Server::with(certificate(issuer, "localhost"), None, rustls::ALL_VERSIONS)
+    }
+
+    /// One that shows this certificate, speaks these versions, and perhaps wants clients to show one of an issuer.
+    fn with(
+        (certificate, key): Certificate,
+        clients_of: Option<&Issuer>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let (certificate, key) = certificate(issuer, name);
         let config =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-        let config = if wants_client {
-            let mut roots = RootCertStore::empty();
-            roots.add(issuer.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            config.with_client_cert_verifier(verifier)
-        } else {
-            config.with_no_client_auth()
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let config = match clients_of {
+            Some(issuer) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(issuer.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+                config.with_client_cert_verifier(verifier)
+            }
+            None => config.with_no_client_auth(),
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).unwrap());
@@ -86,28 +113,62 @@ fn trusting(issuer: &Issuer) -> TlsOptions {
 #[tokio::test]
 async fn a_root_that_is_added_is_trusted() {
     let issuer = issuer();
-    let server = Server::start(&issuer, "localhost", false);
+    let server = Server::start(&issuer);
     for tls in [trusting(&issuer), TlsOptions::new().extra_roots(issuer.pem())] {
         let client = server.builder(tls).build().unwrap();
         assert_eq!(text(client.list_vaults().await.unwrap()).await, "{}");
     }
 }
 
+/// What becomes of a call to this server by a client that trusts this issuer: it must fail in the handshake, and once is enough.
+async fn refused(server: &Server, tls: TlsOptions) -> String {
+    let error = server.builder(tls).build().unwrap().list_vaults().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
+    assert_eq!(server.handshakes.load(Ordering::Relaxed), 1);
+    format!("{error:?}")
+}
+
 #[tokio::test]
-async fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
+async fn c28_a_certificate_that_proves_nothing_is_refused_once_and_for_all() {
     let (ours, theirs) = (issuer(), issuer());
-    for server in [Server::start(&theirs, "localhost", false), Server::start(&ours, "elsewhere.example", false)] {
-        let error = server.builder(trusting(&ours)).build().unwrap().list_vaults().await.unwrap_err();
-        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
-        assert_eq!(server.handshakes.load(Ordering::Relaxed), 1);
+    for (what, shown) in [
+        ("BadSignature", certificate(&theirs, "localhost")),
+        ("BadSignature", self_signed_certificate("localhost")),
+        ("NotValidForName", certificate(&ours, "elsewhere.example")),
+        ("Expired", expired_certificate(&ours, "localhost")),
+    ] {
+        let error = refused(&Server::with(shown, None, rustls::ALL_VERSIONS), trusting(&ours)).await;
+        assert!(error.contains(what), "expected {what}: {error}");
     }
+}
+
+#[tokio::test]
+async fn c28_a_version_that_is_too_old_is_refused() {
+    let issuer = issuer();
+    let only = |version| Server::with(certificate(&issuer, "localhost"), None, &[version]);
+    for (server, least) in
+        [(only(&TLS12), TlsVersion::Tls12), (only(&TLS13), TlsVersion::Tls12), (only(&TLS13), TlsVersion::Tls13)]
+    {
+        let client = server.builder(trusting(&issuer).min_version(least)).build().unwrap();
+        assert_eq!(text(client.list_vaults().await.unwrap()).await, "{}");
+    }
+    refused(&only(&TLS12), trusting(&issuer).min_version(TlsVersion::Tls13)).await;
+}
+
+#[tokio::test]
+async fn c28_what_speaks_tls_1_1_is_no_peer() {
+    // The record of a hello by a server that chose version 3.2: random, no session, a cipher of that time, no compression.
+    let hello = [&[22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
+    let server = server([Script::new().without_reading().send(hello).stall()]).await;
+    let error = https_to(&server).list_vaults().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
 }
 
 #[cfg(feature = "webpki-roots")]
 #[tokio::test]
 async fn the_roots_of_mozilla_do_not_vouch_for_a_test() {
     let issuer = issuer();
-    let server = Server::start(&issuer, "localhost", false);
+    let server = Server::start(&issuer);
     let error = server.builder(TlsOptions::new().mozilla_roots()).build().unwrap().list_vaults().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls);
     let client = server.builder(TlsOptions::new().mozilla_roots().extra_roots(issuer.pem())).build().unwrap();
@@ -117,7 +178,7 @@ async fn the_roots_of_mozilla_do_not_vouch_for_a_test() {
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_who_asks() {
     let issuer = issuer();
-    let server = Server::start(&issuer, "localhost", true);
+    let server = Server::with(certificate(&issuer, "localhost"), Some(&issuer), rustls::ALL_VERSIONS);
     assert!(server.builder(trusting(&issuer)).build().unwrap().list_vaults().await.is_err());
     let (certificate, key) = certificate(&issuer, "client.example");
     let identity = format!("{}{}", certificate.pem(), key.serialize_pem());
@@ -125,33 +186,34 @@ async fn a_client_certificate_is_shown_to_who_asks() {
     assert_eq!(text(client.list_vaults().await.unwrap()).await, "{}");
 }
 
-#[tokio::test]
-async fn a_handshake_that_is_cut_is_tried_again() {
-    let server = server([]).await.otherwise(Script::new().without_reading().close());
-    let client = Client::builder()
+/// A client that takes a scripted server for one that speaks TLS.
+fn https_to(server: &ScriptedServer) -> Client {
+    Client::builder()
         .endpoint(server.endpoint().replace("http://", "https://"))
         .credentials(credentials())
         .tls(trusting(&issuer()))
-        .no_proxy();
-    let error = client.build().unwrap().list_vaults().await.unwrap_err();
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn c28_a_handshake_that_is_cut_is_tried_again() {
+    let server = server([]).await.otherwise(Script::new().without_reading().close());
+    let error = https_to(&server).list_vaults().await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), server.connections()), (ErrorKind::Tls, 4, 4), "{error:?}");
 }
 
 #[tokio::test]
-async fn plain_http_on_an_https_port_is_no_answer() {
+async fn c28_plain_http_on_an_https_port_is_no_answer() {
     let server = server([]).await.otherwise(Script::answer(200, &[], "{}").without_reading());
-    let client = Client::builder()
-        .endpoint(server.endpoint().replace("http://", "https://"))
-        .credentials(credentials())
-        .tls(trusting(&issuer()))
-        .no_proxy();
-    assert_eq!(client.build().unwrap().list_vaults().await.unwrap_err().kind(), ErrorKind::Tls);
+    assert_eq!(https_to(&server).list_vaults().await.unwrap_err().kind(), ErrorKind::Tls);
 }
 
 #[tokio::test]
 async fn a_tunnel_leads_to_the_service_and_only_the_service_sees_the_request() {
     let issuer = issuer();
-    let server = Server::start(&issuer, "localhost", false);
+    let server = Server::start(&issuer);
     let proxy = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = proxy.local_addr().unwrap();
     let port = server.port;
