@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::{Package, Workspace, output, run};
-use crate::{Task, foreign, layers, tidy};
+use crate::{Task, crash, foreign, layers, tidy};
 
 pub(crate) const TASK: Task = Task {
     name: "ci",
@@ -63,6 +63,12 @@ const STEPS: &[Step] = &[
         about: "Each crate builds and passes by itself, with the fewest features and with all.",
         needs: None,
         run: alone,
+    },
+    Step {
+        name: "crash",
+        about: "The emulator is killed 50 times under load, and loses nothing that it acknowledged.",
+        needs: None,
+        run: crash::check,
     },
     Step {
         name: "deny",
@@ -311,7 +317,7 @@ mod tests {
 
     #[test]
     fn without_names_all_steps_run_that_need_only_the_toolchain() {
-        assert_eq!(names(&[]).unwrap(), ["fmt", "tidy", "layers", "clippy", "docs", "test", "alone"]);
+        assert_eq!(names(&[]).unwrap(), ["fmt", "tidy", "layers", "clippy", "docs", "test", "alone", "crash"]);
     }
 
     #[test]

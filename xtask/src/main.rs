@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod crash;
 mod foreign;
 mod layers;
 mod mutate;
@@ -28,7 +29,7 @@ struct Task {
 }
 
 /// Every task, in the order of the help.
-const TASKS: &[Task] = &[ci::TASK, bench::TASK, mutate::TASK];
+const TASKS: &[Task] = &[ci::TASK, bench::TASK, crash::TASK, mutate::TASK];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> =

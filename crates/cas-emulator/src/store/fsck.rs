@@ -103,7 +103,7 @@ fn check_files(tx: &Transaction<'_>, files: &BlobFiles, report: &mut Report) -> 
 /// What is wrong with a file, in words.
 fn check_file(tx: &Transaction<'_>, files: &BlobFiles, blob: &Blob, sha256: [u8; 32]) -> Result<(), String> {
     let leaves = archives::leaves(tx, blob).map_err(|failure| failure.message)?;
-    let (payload, actual) = hash(files, blob).map_err(|error| error.to_string())?.finish();
+    let (payload, actual) = hash(files, blob).map_err(|error| format!("it cannot be read: {error}"))?.finish();
     if payload.size != blob.size {
         return Err(format!("{} bytes long, {} were stored", payload.size, blob.size));
     }

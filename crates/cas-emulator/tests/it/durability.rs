@@ -7,7 +7,7 @@ use std::time::Duration;
 use cas_emulator::{Emulator, ErrorKind, JobDelay, fsck};
 use serde_json::json;
 
-use crate::wire::{connect, pattern};
+use crate::wire::{Call, connect, pattern};
 
 const MIB: usize = 1 << 20;
 
@@ -115,7 +115,7 @@ async fn s12_leftovers_of_a_killed_process_are_removed_at_the_next_start() {
 async fn s12_damage_is_found_by_fsck_and_never_served_as_good() {
     let bytes = pattern(3 * MIB);
     type Damage = fn(&Path);
-    let damages: [(Damage, &str); 3] = [
+    let damages: [(Damage, &str); 4] = [
         (
             |file| {
                 let mut text = fs::read(file).unwrap();
@@ -126,6 +126,13 @@ async fn s12_damage_is_found_by_fsck_and_never_served_as_good() {
         ),
         (|file| fs::write(file, b"short").unwrap(), "5 bytes long, 3145728 were stored"),
         (|file| fs::remove_file(file).unwrap(), "missing"),
+        (
+            |file| {
+                fs::remove_file(file).unwrap();
+                fs::create_dir(file).unwrap();
+            },
+            "it cannot be read: ",
+        ),
     ];
     for (damage, problem) in damages {
         let directory = tempfile::tempdir().unwrap();
@@ -137,14 +144,14 @@ async fn s12_damage_is_found_by_fsck_and_never_served_as_good() {
         damage(&files(directory.path())[0]);
 
         let report = fsck(directory.path()).unwrap();
-        assert!(report.problems.iter().any(|line| line.ends_with(problem)), "{report}");
+        assert!(report.problems.iter().any(|line| line.contains(problem)), "{report}");
         let emulator = on(directory.path()).await;
         let mut wire = connect(&emulator);
         let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
         wire.describe_job("photos", &job).await;
         let damaged = wire.output("photos", &job, Some("bytes=2097200-2097300")).await;
         assert_eq!(damaged.error(), "500 ServiceUnavailableException", "{problem}");
-        let head = crate::wire::Call::new("GET", format!("/-/vaults/photos/jobs/{job}/output"));
+        let head = Call::new("GET", format!("/-/vaults/photos/jobs/{job}/output"));
         let head = head.head(Some(&wire.credentials), wire.now);
         let whole = wire.exchange(&head, b"").await;
         assert!(whole.is_none_or(|answer| answer.status == 500), "{problem}");
@@ -172,19 +179,30 @@ async fn s10_a_store_that_cannot_be_written_answers_with_a_server_error() {
     let mut wire = connect(&emulator);
     wire.create_vault("photos").await;
     let archive = wire.upload("photos", b"hello").await;
-    // Whoever runs the tests may be root, whom no permission stops; nobody can write below what is no directory.
-    let unfinished = directory.path().join("unfinished");
-    fs::remove_dir(&unfinished).unwrap();
-    symlink("/dev/null", &unfinished).unwrap();
-    let call = crate::wire::Call::new("POST", "/-/vaults/photos/archives").body("more").hashed();
-    let refused = wire.send(call.clone()).await;
-    assert_eq!(refused.error(), "500 ServiceUnavailableException");
-    assert_eq!(refused.json()["type"], "Server");
-    fs::remove_file(&unfinished).unwrap();
-    fs::create_dir(&unfinished).unwrap();
-    wire.send(call).await.expect(201);
+    let upload = wire.initiate_upload("photos", MIB as u64).await;
+    wire.upload_part("photos", &upload, 0, b"before").await.expect(204);
+    // The bytes cannot be received, and cannot be put in their place. Whoever runs the tests may be root, whom no permission stops; nobody
+    // can write below what is no directory.
+    for folder in ["unfinished", "blobs"] {
+        let (folder, aside) = (directory.path().join(folder), directory.path().join("aside"));
+        fs::rename(&folder, &aside).unwrap();
+        symlink("/dev/null", &folder).unwrap();
+        let call = Call::new("POST", "/-/vaults/photos/archives").body("more").hashed();
+        let refused = wire.send(call.clone()).await;
+        assert_eq!(refused.error(), "500 ServiceUnavailableException");
+        assert_eq!(refused.json()["type"], "Server");
+        let refused = wire.upload_part("photos", &upload, 0, b"after!").await;
+        assert_eq!(refused.error(), "500 ServiceUnavailableException");
+        fs::remove_file(&folder).unwrap();
+        fs::rename(&aside, &folder).unwrap();
+        wire.send(call).await.expect(201);
+    }
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
     assert_eq!(wire.output("photos", &job, None).await.expect(200).body, b"hello");
+    wire.complete("photos", &upload, b"before").await.expect(201);
+    emulator.shutdown().await.unwrap();
+    let report = fsck(directory.path()).unwrap();
+    assert_eq!((report.is_clean(), report.archives, report.leftovers), (true, 4, 0), "{report}");
 }
 
 /// S10: a clock that goes backwards upsets nothing.

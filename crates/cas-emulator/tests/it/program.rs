@@ -5,13 +5,13 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use cas_emulator::{Account, Emulator};
+use cas_emulator::Account;
 use cas_http::AppId;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::wire::{Call, Wire, pattern};
+use crate::wire::{Call, Wire, now, pattern};
 
 const MIB: usize = 1 << 20;
 const SECRET: &str = "program-secret-key";
@@ -51,12 +51,8 @@ impl Program {
 
     async fn connect(&self) -> Wire<TcpStream> {
         let stream = TcpStream::connect(self.endpoint().strip_prefix("http://").unwrap()).await.unwrap();
-        // Only its clock is asked for; it is the clock of this machine, as the program's is.
-        let clock = Emulator::builder().without_port().start().await.unwrap();
-        let mut wire = Wire::new(stream, &clock);
         let account = Account::new("program", SECRET, AppId::new(1_250_000_009)).unwrap();
-        wire.credentials = account.credentials().clone();
-        wire
+        Wire::signed(stream, account.credentials().clone(), now())
     }
 
     /// Sends a signal and waits for the end: the status, and everything it said after its line.
@@ -113,9 +109,9 @@ async fn no_output_holds_the_secret() {
     assert!(program.line.contains("secret id program"), "{}", program.line);
     let mut said = program.line.clone();
     let endpoint = said.split("http://").nth(1).unwrap().split(' ').next().unwrap();
-    let clock = Emulator::builder().without_port().start().await.unwrap();
-    let mut wire = Wire::new(TcpStream::connect(endpoint).await.unwrap(), &clock);
-    wire.credentials = Account::new("program", SECRET, AppId::new(1)).unwrap().credentials().clone();
+    let account = Account::new("program", SECRET, AppId::new(1)).unwrap();
+    let stream = TcpStream::connect(endpoint).await.unwrap();
+    let mut wire = Wire::signed(stream, account.credentials().clone(), now());
     wire.create_vault("photos").await;
     wire.credentials = Account::default().credentials().clone();
     assert_eq!(wire.get("/-/vaults").await.error(), "400 UnrecognizedClientException");
@@ -169,6 +165,55 @@ async fn a_killed_program_loses_nothing_that_it_acknowledged() {
         assert_eq!(listed.as_array().unwrap().len(), archives.len(), "nothing that was not acknowledged");
         assert_eq!(std::fs::read_dir(directory.path().join("unfinished")).unwrap().count(), 0);
     }
+}
+
+/// S10: no file may grow beyond 2 MiB, neither one of bytes nor one of the database: for the program that is a full disk.
+#[tokio::test]
+async fn s10_a_full_disk_is_a_server_error_and_leaves_the_old_state_intact() {
+    let directory = tempfile::tempdir().unwrap();
+    let account = format!("program:{SECRET}:1250000009");
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--json", "--account", &account, "--data", directory.path().to_str().unwrap()];
+    // The unit is 512 bytes here; without the trap the program would be ended by a signal.
+    let limit = ["-c", "ulimit -f 4096 && trap '' XFSZ && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cas-emulator")];
+    let mut limited = Command::new("sh");
+    limited.args(limit).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = Program::start(&mut limited);
+    let mut wire = program.connect().await;
+    wire.create_vault("photos").await;
+    let bytes = pattern(3 * MIB);
+    let archive = wire.upload("photos", &bytes[..MIB]).await;
+    let too_much = Call::new("POST", "/-/vaults/photos/archives").body(&bytes).hashed();
+    let mut refused = program.connect().await;
+    assert_eq!(refused.send(too_much.clone()).await.error(), "500 ServiceUnavailableException");
+    wire.upload("photos", &bytes[MIB..2 * MIB]).await;
+
+    // Each of these commits adds to the database's log.
+    let mut vaults = 0;
+    let refusal = loop {
+        let answer = wire.send(Call::new("PUT", format!("/-/vaults/v{vaults:04}"))).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        vaults += 1;
+    };
+    assert_eq!(refusal.error(), "500 ServiceUnavailableException");
+    assert!(vaults > 10);
+    wire.get("/-/vaults/v0000").await.expect(200);
+    wire.get(format!("/-/vaults/v{vaults:04}")).await.expect(404);
+    program.end("-KILL");
+
+    let program = Program::on(directory.path());
+    let mut wire = program.connect().await;
+    let listed = wire.get("/-/vaults").await.json();
+    assert_eq!(listed["VaultList"].as_array().unwrap().len(), vaults + 1);
+    wire.send(too_much).await.expect(201);
+    let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+    assert!(wire.output("photos", &job, None).await.expect(200).body == bytes[..MIB]);
+    let (status, ..) = program.end("-TERM");
+    assert!(status.success());
+    let (code, report, _) = fsck(directory.path());
+    assert_eq!((code, report.contains("unneeded")), (Some(0), false), "{report}");
 }
 
 #[test]

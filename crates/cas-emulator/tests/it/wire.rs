@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cas_emulator::Emulator;
+use cas_emulator::{Clock, Emulator};
 use cas_http::{ContentSha256, TreeHash};
 use cas_sign::{Credentials, SignableRequest, SigningOptions, TimeRange, sign};
 use serde_json::Value;
@@ -160,10 +160,19 @@ pub(crate) fn connect(emulator: &Emulator) -> Wire<DuplexStream> {
     Wire::new(emulator.connect(), emulator)
 }
 
+/// The time of this machine, which is that of a program that runs on it.
+pub(crate) fn now() -> i64 {
+    Clock::system().signing_now().unix_seconds()
+}
+
 impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     pub(crate) fn new(io: IO, emulator: &Emulator) -> Self {
-        let now = emulator.clock().signing_now().unix_seconds();
-        Wire { io, credentials: emulator.credentials(), now, rest: Vec::new() }
+        Wire::signed(io, emulator.credentials(), emulator.clock().signing_now().unix_seconds())
+    }
+
+    /// A connection on which these credentials sign, as of this moment.
+    pub(crate) fn signed(io: IO, credentials: Credentials, now: i64) -> Self {
+        Wire { io, credentials, now, rest: Vec::new() }
     }
 
     /// Sends a signed request and reads its answer.
