@@ -290,15 +290,15 @@ impl std::error::Error for Error {
 pub(crate) enum ListingError {
     /// A page gave a marker that an earlier one gave already.
     RepeatedMarker,
-    /// Page after page brought nothing but another marker.
-    EmptyPages,
+    /// Page after page brought nothing new but a marker.
+    IdlePages,
 }
 
 impl fmt::Display for ListingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ListingError::RepeatedMarker => "the listing gives a marker again: it would never end",
-            ListingError::EmptyPages => "the listing gives pages without entries: it would never end",
+            ListingError::IdlePages => "the listing gives page after page with nothing new: it would never end",
         })
     }
 }

@@ -3,7 +3,7 @@
 //! A marker is handed back as it came. The service's pages do not say whether the entry at a marker belongs to the page before or after
 //! it, so an entry that comes twice is handed over once. A listing that would never end is an error.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use cas_http::ops::{ListJobs, ListMultipartUploads, ListParts, ListVaults};
 use cas_http::wire::Plain;
@@ -23,9 +23,9 @@ pub trait Listing: Answer<Output: Clone> + Operation<Shape = Plain> {
     /// One entry.
     type Item: Clone + Send + 'static;
 
-    /// The same listing from a marker on.
+    /// Where the page begins.
     #[doc(hidden)]
-    fn set_marker(&mut self, marker: Marker);
+    fn marker_mut(&mut self) -> &mut Option<Marker>;
 
     /// The entries of a page, and where the next begins.
     #[doc(hidden)]
@@ -41,8 +41,8 @@ macro_rules! listing {
         impl Listing for $operation {
             type Item = $item;
 
-            fn set_marker(&mut self, marker: Marker) {
-                self.marker = Some(marker);
+            fn marker_mut(&mut self) -> &mut Option<Marker> {
+                &mut self.marker
             }
 
             fn open(output: $output) -> (Vec<$item>, Option<Marker>) {
@@ -62,8 +62,8 @@ listing!(ListJobs, ListJobsOutput, jobs: JobDescription, |job| job.job_id.to_str
 listing!(ListParts, ListPartsOutput, parts: Part, |part| part.range.to_string());
 listing!(ListMultipartUploads, ListMultipartUploadsOutput, uploads: UploadDescription, |upload| upload.upload_id.to_string());
 
-/// How many pages in a row may bring no entry but a marker.
-const MAX_EMPTY_PAGES: u32 = 16;
+/// How many pages in a row may bring a marker and no entry that was not on the page before.
+const MAX_IDLE_PAGES: u32 = 16;
 
 /// Following a listing to its end: methods of `api.list_jobs(&vault)` and its like.
 pub trait Pages<O: Listing>: Sized {
@@ -94,12 +94,28 @@ pub trait Pages<O: Listing>: Sized {
 struct Walk<O: Listing> {
     api: CasApi,
     call: Option<Call<O>>,
+    /// The markers so far, the one the caller began with included.
     markers: HashSet<Marker>,
-    empty_pages: u32,
+    /// The entries of the last page that had any. An entry can come twice only at the seam of two pages, so no more must be remembered.
+    last_keys: HashSet<String>,
+    idle_pages: u32,
 }
 
+/// A page as it came, and those of its entries that were not on the page before.
+type Step<O> = (<O as Answer>::Output, Vec<<O as Listing>::Item>);
+
 impl<O: Listing> Walk<O> {
-    async fn next(mut self) -> Option<(Result<O::Output, Error>, Walk<O>)> {
+    fn new(pending: Pending<CasApi, O>) -> Self {
+        let (api, mut call) = pending.into_call();
+        let markers = call.operation.marker_mut().iter().cloned().collect();
+        Walk { api, call: Some(call), markers, last_keys: HashSet::new(), idle_pages: 0 }
+    }
+
+    fn steps(self) -> impl Stream<Item = Result<Step<O>, Error>> + Send {
+        stream::unfold(self, Walk::next)
+    }
+
+    async fn next(mut self) -> Option<(Result<Step<O>, Error>, Walk<O>)> {
         let call = self.call.take()?;
         let again = Call::new(call.operation.clone(), (), call.options.clone());
         let outcome = self.api.clone().call(call).await.and_then(|output| self.advance(again, output));
@@ -107,14 +123,15 @@ impl<O: Listing> Walk<O> {
     }
 
     /// Makes the call for the page after this one ready.
-    fn advance(&mut self, mut next: Call<O>, output: O::Output) -> Result<O::Output, Error> {
+    fn advance(&mut self, mut next: Call<O>, output: O::Output) -> Result<Step<O>, Error> {
         let (items, marker) = O::open(output.clone());
-        let Some(marker) = marker else { return Ok(output) };
-        self.empty_pages = if items.is_empty() { self.empty_pages + 1 } else { 0 };
+        let new = self.unseen(items);
+        let Some(marker) = marker else { return Ok((output, new)) };
+        self.idle_pages = if new.is_empty() { self.idle_pages + 1 } else { 0 };
         let endless = if !self.markers.insert(marker.clone()) {
             Some(ListingError::RepeatedMarker)
-        } else if self.empty_pages > MAX_EMPTY_PAGES {
-            Some(ListingError::EmptyPages)
+        } else if self.idle_pages > MAX_IDLE_PAGES {
+            Some(ListingError::IdlePages)
         } else {
             None
         };
@@ -122,29 +139,27 @@ impl<O: Listing> Walk<O> {
             let vault = next.operation.vault().cloned();
             return Err(Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report: None }.listing(why));
         }
-        next.operation.set_marker(marker);
+        *next.operation.marker_mut() = Some(marker);
         self.call = Some(next);
-        Ok(output)
+        Ok((output, new))
+    }
+
+    fn unseen(&mut self, items: Vec<O::Item>) -> Vec<O::Item> {
+        if items.is_empty() {
+            return items;
+        }
+        let keys = items.iter().map(O::key).collect();
+        let seen = std::mem::replace(&mut self.last_keys, keys);
+        items.into_iter().filter(|item| !seen.contains(&O::key(item))).collect()
     }
 }
 
 impl<O: Listing> Pages<O> for Pending<CasApi, O> {
     fn pages(self) -> impl Stream<Item = Result<O::Output, Error>> + Send {
-        let (api, call) = self.into_call();
-        let walk = Walk { api, call: Some(call), markers: HashSet::new(), empty_pages: 0 };
-        stream::unfold(walk, Walk::next)
+        Walk::new(self).steps().map_ok(|(output, _)| output)
     }
 
     fn items(self) -> impl Stream<Item = Result<O::Item, Error>> + Send {
-        // An entry can come twice only at the seam of two pages, so the last page's keys are all that must be remembered.
-        let mut last_page: HashSet<String> = HashSet::new();
-        let unseen = move |output| {
-            let items = O::open(output).0;
-            let keys: HashSet<String> = items.iter().map(O::key).collect();
-            let seen = std::mem::replace(&mut last_page, keys);
-            let new: VecDeque<O::Item> = items.into_iter().filter(|item| !seen.contains(&O::key(item))).collect();
-            stream::iter(new.into_iter().map(Ok))
-        };
-        self.pages().map_ok(unseen).try_flatten().boxed()
+        Walk::new(self).steps().map_ok(|(_, new)| stream::iter(new.into_iter().map(Ok))).try_flatten().boxed()
     }
 }

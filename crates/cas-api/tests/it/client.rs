@@ -3,7 +3,7 @@
 use cas_api::{CasApi, Error, ErrorKind, Pages};
 use cas_http::document::JobParameters;
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{ArchiveId, Client, JobId, RetryPolicy, VaultName};
+use cas_http::{ArchiveId, Client, JobId, Marker, RetryPolicy, VaultName};
 use cas_sign::Credentials;
 use futures::{StreamExt, TryStreamExt};
 
@@ -62,21 +62,47 @@ async fn pages_are_followed_by_their_markers() {
 }
 
 #[tokio::test]
-async fn an_entry_at_the_seam_of_two_pages_comes_once() {
+async fn c27_an_entry_at_the_seam_of_two_pages_comes_once() {
     let (names, _server) =
         names([page(&["a", "b"], r#""b""#), page(&["b", "c"], r#""c""#), page(&["c", "d"], "null")]).await;
     assert_eq!(names.unwrap(), ["a", "b", "c", "d"]);
 }
 
-#[tokio::test]
-async fn a_listing_that_would_never_end_is_an_error() {
-    let (repeated, _server) = names([page(&["a"], r#""m""#), page(&["b"], r#""n""#), page(&["c"], r#""m""#)]).await;
-    let error = repeated.unwrap_err();
+/// A listing that ends with an error of the kind for answers that make no sense, after fewer requests than there are pages.
+async fn refused(pages: Vec<Script>) {
+    let number = pages.len();
+    let (names, server) = names(pages).await;
+    let error = names.unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Decode, Some("ListVaults")));
-    let empty = (0..30).map(|number| page(&[], &format!(r#""m{number}""#)));
-    let (endless, server) = names(empty).await;
-    assert_eq!(endless.unwrap_err().kind(), ErrorKind::Decode);
-    assert!(server.received().len() < 20);
+    assert!(server.received().len() < number, "{} requests", server.received().len());
+}
+
+#[tokio::test]
+async fn c27_a_marker_that_comes_again_is_refused() {
+    refused(vec![page(&["a"], r#""m""#), page(&["b"], r#""n""#), page(&["c"], r#""m""#), page(&["d"], "null")]).await;
+    refused(vec![page(&["a"], r#""m""#), page(&["a"], r#""m""#), page(&["a"], r#""m""#)]).await;
+}
+
+#[tokio::test]
+async fn c27_the_marker_the_caller_began_with_is_refused_when_it_comes_again() {
+    let server = ScriptedServer::start([page(&["a"], r#""m""#), page(&["b"], "null")]).await.unwrap();
+    let began = Marker::parse("m").unwrap();
+    let error = api(&server).list_vaults().marker(began).collect_all().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn c27_pages_without_end_and_without_anything_new_are_refused() {
+    refused((0..30).map(|number| page(&[], &format!(r#""m{number}""#))).collect()).await;
+    refused((0..30).map(|number| page(&["a"], &format!(r#""m{number}""#))).collect()).await;
+}
+
+#[tokio::test]
+async fn c27_a_few_empty_pages_are_passed_over_and_the_seam_across_them_is_seen() {
+    let empty = (0..10).map(|number| page(&[], &format!(r#""e{number}""#)));
+    let pages = [page(&["a", "b"], r#""m""#)].into_iter().chain(empty).chain([page(&["b", "c"], "null")]);
+    assert_eq!(names(pages).await.0.unwrap(), ["a", "b", "c"]);
 }
 
 #[tokio::test]
