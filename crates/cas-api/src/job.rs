@@ -2,7 +2,7 @@
 
 use cas_http::document::{CosCondition, InventoryFormat, JobStatus, Tier};
 use cas_http::json::{Document, JsonObject, JsonWriter};
-use cas_http::{ArchiveId, ByteRange, JobId, Marker, Timestamp, TreeHash, WireError};
+use cas_http::{ArchiveId, ByteRange, JobId, Marker, Timestamp, TreeHash, VaultName, WireError};
 use serde_json::Value;
 
 cas_http::open_enum! {
@@ -121,6 +121,59 @@ impl JobDescription {
             condition: None,
             archive_description: None,
         }
+    }
+
+    /// Reads the body of a callback: what the service sends to the address given for a vault or a job when a job has ended.
+    ///
+    /// **It proves nothing.** A callback carries no signature, so whoever knows the address can send one. Take from it which job may have
+    /// ended, ask the service with `DescribeJob`, and go on with that answer alone. The service's pages do not say whether a callback is sent
+    /// again when it fails, nor that it is sent only once (`docs/protocol.md` §7.2): ask now and then even if none comes, and let the same one
+    /// come twice.
+    ///
+    /// # Errors
+    ///
+    /// When the body is no description of a job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "client")]
+    /// # mod example {
+    /// use cas_api::{CasApi, JobDescription};
+    /// # use cas_api::cas_http::test_util::{Script, ScriptedServer};
+    /// # use cas_api::cas_http::{Client, Credentials};
+    ///
+    /// /// What a receiver makes of a body: the job, if there is such a job and it has ended.
+    /// async fn ended(api: &CasApi, body: &[u8]) -> Option<JobDescription> {
+    ///     let claim = JobDescription::from_callback(body).ok()?;
+    ///     let job = api.describe_job(claim.vault()?, claim.job_id).await.ok()?.job;
+    ///     job.completed.then_some(job)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let running = r#"{"Action":"ArchiveRetrieval","JobId":"j","StatusCode":"InProgress"}"#;
+    /// # let server = ScriptedServer::start([Script::answer(200, &[], running)]).await?;
+    /// # let credentials = Credentials::new("example-secret-id", "example-secret-key")?;
+    /// # let api = CasApi::new(Client::builder().endpoint(server.endpoint()).credentials(credentials).build()?);
+    /// let forged = br#"{"Action":"ArchiveRetrieval","JobId":"j","StatusCode":"Succeeded",
+    ///     "VaultQCS":"qcs:id/0:cas:ap-chengdu:uid/1250000000:vaults/photos"}"#;
+    /// assert_eq!(ended(&api, forged).await, None, "the service says that the job is still in progress");
+    /// # assert_eq!(server.received()[0].line(), "GET /-/vaults/photos/jobs/j HTTP/1.1");
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// # #[cfg(feature = "client")]
+    /// # example::main().unwrap();
+    /// ```
+    pub fn from_callback(body: &[u8]) -> Result<Self, WireError> {
+        Self::from_json(body)
+    }
+
+    /// The vault's name, as it stands at the end of the resource name.
+    #[must_use]
+    pub fn vault(&self) -> Option<VaultName> {
+        VaultName::parse(self.vault_qcs.as_deref()?.rsplit('/').next()?).ok()
     }
 
     fn from_object(object: &JsonObject) -> Result<Self, WireError> {
@@ -324,6 +377,21 @@ mod tests {
         assert_eq!(job.inventory.unwrap().limit, None);
         assert_eq!(job.inventory_size, Some(12));
         assert_eq!(job.call_back_url.as_deref(), Some("http://e.com/"));
+    }
+
+    #[test]
+    fn the_vault_is_read_from_the_resource_name() {
+        let mut job = JobDescription::new(JobId::parse("j").unwrap(), JobAction::InventoryRetrieval);
+        for (qcs, vault) in [
+            (None, None),
+            (Some("qcs:id/0:cas:ap-chengdu:uid/1250000000:vaults/My.Vault-1"), Some("My.Vault-1")),
+            (Some("qcs:id/0:cas:ap-chengdu:uid/1250000000:vaults/"), None),
+            (Some("photos"), Some("photos")),
+            (Some("a/b c"), None),
+        ] {
+            job.vault_qcs = qcs.map(str::to_owned);
+            assert_eq!(job.vault().as_ref().map(VaultName::as_str), vault, "{qcs:?}");
+        }
     }
 
     #[test]
