@@ -26,6 +26,11 @@ const BENCHES: &[Bench] = &[
         package: "cas-treehash",
         about: "Content hash and tree hash, kernel by kernel, beside ring.",
     },
+    Bench {
+        name: "emulator",
+        package: "cas-emulator",
+        about: "Uploads beside a server that only hashes, small requests, memory.",
+    },
 ];
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -65,7 +70,7 @@ mod tests {
     fn an_unknown_name_and_no_name_are_told_what_there_is() {
         for words in [&["hush"][..], &[]] {
             let message = line(words).unwrap_err().to_string();
-            assert!(message.ends_with("There are: sign, hash"), "{message}");
+            assert!(message.ends_with("There are: sign, hash, emulator"), "{message}");
         }
     }
 }
