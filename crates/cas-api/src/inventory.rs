@@ -2,6 +2,7 @@
 //!
 //! A vault may hold millions of archives, so an inventory is read entry by entry, in memory for one entry.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -123,7 +124,8 @@ impl std::error::Error for InventoryError {
 ///
 /// # Errors
 ///
-/// When the bytes cannot be had, the text is no inventory, or an entry makes no sense. Entries before it were handed over.
+/// When the bytes cannot be had, the text is no inventory, a MiB comes without a whole entry, or an entry makes no sense. Entries before it
+/// were handed over.
 ///
 /// ```
 /// let text = br#"{"VaultQCS":"q","InventoryDate":"2024-03-01T00:00:00.000Z","ArchiveList":[
@@ -135,26 +137,49 @@ impl std::error::Error for InventoryError {
 /// # Ok::<(), cas_api::inventory::InventoryError>(())
 /// ```
 pub fn read_json(reader: impl Read, on_entry: impl FnMut(InventoryEntry)) -> Result<InventoryHead, InventoryError> {
-    let mut walk = Walk { on_entry, head: InventoryHead::default(), index: 0, problem: None };
-    let mut json = serde_json::Deserializer::from_reader(BufReader::new(reader));
+    let room = Cell::new(MAX_JSON_ENTRY);
+    let mut walk = Walk { on_entry, head: InventoryHead::default(), index: 0, problem: None, room: &room };
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(Bounded { reader, room: &room }));
     let outcome = DeserializeSeed::deserialize(&mut walk, &mut json).and_then(|()| json.end());
     match (walk.problem, outcome) {
         (Some(problem), _) => Err(problem),
+        (None, Err(_)) if room.get() == 0 => {
+            Err(InventoryError::Malformed(format!("{MAX_JSON_ENTRY} bytes came without a whole entry")))
+        }
         (None, Err(error)) if error.is_io() => Err(InventoryError::Read(error.into())),
         (None, Err(error)) => Err(InventoryError::Malformed(error.to_string())),
         (None, Ok(())) => Ok(walk.head),
     }
 }
 
+/// So much may come without a whole entry, and so much is the most that is held in memory; an entry has some 1500 bytes.
+const MAX_JSON_ENTRY: usize = 1 << 20;
+
+/// A reader that gives no more than there is room for. Every entry makes the room anew.
+struct Bounded<'r, R> {
+    reader: R,
+    room: &'r Cell<usize>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = buffer.len().min(self.room.get());
+        let read = self.reader.read(&mut buffer[..allowed])?;
+        self.room.set(self.room.get() - read);
+        Ok(read)
+    }
+}
+
 /// The state of a walk over the JSON text. A problem with an entry is kept aside, because serde's own errors carry only text.
-struct Walk<F> {
+struct Walk<'r, F> {
     on_entry: F,
     head: InventoryHead,
     index: u64,
     problem: Option<InventoryError>,
+    room: &'r Cell<usize>,
 }
 
-impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for &mut Walk<F> {
+impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for &mut Walk<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -162,7 +187,7 @@ impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for &mut Walk<F> {
     }
 }
 
-impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for &mut Walk<F> {
+impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for &mut Walk<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,9 +217,9 @@ impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for &mut Walk<F> {
 }
 
 /// The walk inside `ArchiveList`.
-struct Entries<'w, F>(&'w mut Walk<F>);
+struct Entries<'w, 'r, F>(&'w mut Walk<'r, F>);
 
-impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for Entries<'_, F> {
+impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for Entries<'_, '_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -202,7 +227,7 @@ impl<'de, F: FnMut(InventoryEntry)> DeserializeSeed<'de> for Entries<'_, F> {
     }
 }
 
-impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for Entries<'_, F> {
+impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for Entries<'_, '_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,6 +244,7 @@ impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for Entries<'_, F> {
                 }
             }
             self.0.index += 1;
+            self.0.room.set(MAX_JSON_ENTRY);
         }
         Ok(())
     }
@@ -387,6 +413,71 @@ mod tests {
         assert!(matches!(csv(&format!("a,x,{date},5\nb,x\n")), Err(InventoryError::Entry { index: 1, .. })));
         assert!(matches!(csv(&format!("a,x,{date},-5\n")), Err(InventoryError::Entry { index: 0, .. })));
         assert!(matches!(csv(&format!("a,x,y,{date},5,,\n")), Err(InventoryError::Entry { index: 0, .. })));
+    }
+
+    /// A text that is made while it is read: a beginning, a piece as often as it is wanted, and an end. It counts what was taken.
+    struct Generated<'t> {
+        pieces: Box<dyn Iterator<Item = &'t [u8]> + 't>,
+        piece: &'t [u8],
+        taken: &'t Cell<usize>,
+    }
+
+    impl<'t> Generated<'t> {
+        fn new(begin: &'t str, piece: &'t str, times: usize, end: &'t str, taken: &'t Cell<usize>) -> Self {
+            let pieces = [begin].into_iter().chain(std::iter::repeat_n(piece, times)).chain([end]);
+            Generated { pieces: Box::new(pieces.map(str::as_bytes)), piece: b"", taken }
+        }
+    }
+
+    impl Read for Generated<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            while self.piece.is_empty() {
+                match self.pieces.next() {
+                    Some(piece) => self.piece = piece,
+                    None => return Ok(0),
+                }
+            }
+            let read = self.piece.read(buffer)?;
+            self.taken.set(self.taken.get() + read);
+            Ok(read)
+        }
+    }
+
+    #[test]
+    fn an_entry_is_handed_over_before_more_than_a_buffer_of_what_follows_is_read() {
+        const TIMES: usize = 4_000;
+        let taken = Cell::new(0);
+        let (value, line) = (entry("-a", "x").to_value().to_string(), entry("-a", "x").to_csv_line());
+        let first = format!(r#"{{"ArchiveList":[{value}"#);
+        let next = format!(",{value}");
+
+        let mut entries = 0;
+        read_json(Generated::new(&first, &next, TIMES, "]}", &taken), |_| {
+            entries += 1;
+            assert!(taken.get() < entries * next.len() + first.len() + 16_384, "{entries}");
+        })
+        .unwrap();
+        assert_eq!(entries, TIMES + 1);
+
+        let mut entries = 0;
+        taken.set(0);
+        read_csv(Generated::new("", &line, TIMES, "", &taken), |_| {
+            entries += 1;
+            assert!(taken.get() < entries * line.len() + 16_384, "{entries}");
+        })
+        .unwrap();
+        assert_eq!(entries, TIMES);
+    }
+
+    #[test]
+    fn what_never_becomes_an_entry_is_not_gathered_in_memory() {
+        for begin in [r#"{"ArchiveList":[{"ArchiveId":""#, r#"{"VaultQCS":""#, r#"{""#, r#"{"New":[{"#, "{"] {
+            let taken = Cell::new(0);
+            let piece = if begin == "{" { "                " } else { "aaaaaaaaaaaaaaaa" };
+            let endless = Generated::new(begin, piece, usize::MAX, "", &taken);
+            assert!(matches!(read_json(endless, |_| ()), Err(InventoryError::Malformed(_))), "{begin}");
+            assert!(taken.get() <= MAX_JSON_ENTRY, "{begin}");
+        }
     }
 
     #[test]
