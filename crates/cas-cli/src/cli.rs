@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use cas_emulator::JobDelay;
-use cas_http::document::Tier;
+use cas_http::document::{CallbackUrl, NotificationEvent, Tier};
 use cas_http::{ArchiveId, ByteRange, Description, JobId, PartSize, RetrievalRange, UploadId, VaultName};
 use cas_sign::{Algorithm, ParameterReading, TimeRange};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,6 +81,12 @@ pub(crate) enum Command {
     /// Lists, shows and aborts uploads that are not finished
     #[command(subcommand)]
     Multipart(MultipartCommand),
+    /// Shows, sets and deletes who may do what with a vault
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Shows, sets and deletes where a vault reports finished jobs
+    #[command(subcommand)]
+    Notification(NotificationCommand),
     /// Computes tree hashes of files
     #[command(alias = "file_tree_etag")]
     TreeHash(TreeHashArgs),
@@ -142,7 +148,7 @@ pub(crate) struct VaultArg {
     pub(crate) vault: VaultName,
 }
 
-/// `cas vault delete`.
+/// `cas vault delete`, and whatever else of a vault is deleted.
 #[derive(Args, Debug)]
 pub(crate) struct DeleteVaultArgs {
     #[command(flatten)]
@@ -336,6 +342,52 @@ pub(crate) struct UploadIdArgs {
     /// The upload's identifier
     #[arg(allow_hyphen_values = true, value_parser = values::id::<UploadId>)]
     pub(crate) upload_id: UploadId,
+}
+
+/// `cas policy …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Prints the access policy of a vault as the service has it
+    Show(VaultArg),
+    /// Gives a vault an access policy, in place of any it has
+    Set(SetPolicyArgs),
+    /// Deletes the access policy of a vault
+    Delete(DeleteVaultArgs),
+}
+
+/// `cas policy set`.
+#[derive(Args, Debug)]
+pub(crate) struct SetPolicyArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArg,
+    /// The policy document, version 2.0; `-` for standard input
+    pub(crate) file: PathBuf,
+}
+
+/// `cas notification …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotificationCommand {
+    /// Shows where a vault reports finished jobs, and which
+    Show(VaultArg),
+    /// Has a vault report finished jobs, in place of what it reports now
+    Set(SetNotificationArgs),
+    /// Ends the reports of a vault
+    Delete(DeleteVaultArgs),
+}
+
+/// `cas notification set`.
+#[derive(Args, Debug)]
+pub(crate) struct SetNotificationArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArg,
+    /// The address that is called, http:// or https://
+    pub(crate) url: CallbackUrl,
+    /// What is reported; repeatable; everything when nothing is said
+    #[arg(
+        long = "event", value_name = "EVENT", ignore_case = true, hide_default_value = true,
+        value_parser = values::event(), default_values = values::EVENTS
+    )]
+    pub(crate) events: Vec<NotificationEvent>,
 }
 
 /// `cas tree-hash`.

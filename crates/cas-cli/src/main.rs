@@ -21,9 +21,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{ArchiveCommand, Cli, Command, GlobalOptions, JobCommand, MultipartCommand, VaultCommand};
+use crate::cli::{
+    ArchiveCommand, Cli, Command, GlobalOptions, JobCommand, MultipartCommand, NotificationCommand, PolicyCommand,
+    VaultCommand,
+};
 use crate::commands::{
-    archive, demo, emulator, fetch, inventory, job, multipart, retrieve, sign, tree_hash, upload, vault,
+    archive, demo, emulator, fetch, inventory, job, multipart, notification, policy, retrieve, sign, tree_hash, upload,
+    vault,
 };
 use crate::config::Settings;
 use crate::exit::{Code, Failure, Problem, Report};
@@ -102,6 +106,19 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
             Ok(archive) => archive::delete(&archive, global, output).await,
             Err(vault) => vault::delete(&vault, global, output).await,
         },
+
+        Command::Policy(PolicyCommand::Show(args)) => {
+            with(global, output, async |session| policy::show(&args.vault, session, output).await).await
+        }
+        Command::Policy(PolicyCommand::Set(args)) => policy::set(&args, global, output).await,
+        Command::Policy(PolicyCommand::Delete(args)) => policy::delete(&args, global, output).await,
+        Command::Notification(NotificationCommand::Show(args)) => {
+            with(global, output, async |session| notification::show(&args.vault, session, output).await).await
+        }
+        Command::Notification(NotificationCommand::Set(args)) => {
+            with(global, output, async |session| notification::set(&args, session, output).await).await
+        }
+        Command::Notification(NotificationCommand::Delete(args)) => notification::delete(&args, global, output).await,
 
         Command::Retrieve(args) => retrieve::run(&args, global, output).await,
         Command::Inventory(args) => {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cas_http::document::Tier;
+use cas_http::document::{NotificationEvent, Tier};
 use cas_http::{InvalidValue, PartSize, VaultName};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -49,6 +49,15 @@ pub(crate) fn at_once(text: &str) -> Result<usize, String> {
 /// Reads one of the service's three tiers.
 pub(crate) fn tier() -> impl TypedValueParser<Value = Tier> {
     PossibleValuesParser::new(["Expedited", "Standard", "Bulk"]).map(|word| Tier::from(word.as_str()))
+}
+
+/// What a vault can report.
+pub(crate) const EVENTS: [&str; 4] =
+    ["ArchiveRetrievalCompleted", "InventoryRetrievalCompleted", "PushToCOSCompleted", "PullFromCOSCompleted"];
+
+/// Reads one of [`EVENTS`].
+pub(crate) fn event() -> impl TypedValueParser<Value = NotificationEvent> {
+    PossibleValuesParser::new(EVENTS).map(|word| NotificationEvent::from(word.as_str()))
 }
 
 /// A key as it was typed. It is checked later, by those whose messages do not show it.

@@ -7,6 +7,8 @@ pub(crate) mod fetch;
 pub(crate) mod inventory;
 pub(crate) mod job;
 pub(crate) mod multipart;
+pub(crate) mod notification;
+pub(crate) mod policy;
 pub(crate) mod retrieve;
 pub(crate) mod sign;
 pub(crate) mod tree_hash;

@@ -174,3 +174,59 @@ fn no_output_holds_the_secret_key() {
     assert!(printed.len() > 10_000, "the log was on");
     assert!(!printed.contains(&text(&keys, "secret_key")));
 }
+
+/// The smallest document that says something.
+const POLICY: &str = r#"{"version":"2.0","statement":[{"effect":"allow","principal":{"qcs":["qcs::cam::uin/1:uin/2"]},
+    "action":["name/cas:DescribeJob"],"resource":["qcs::cas:ap-chengdu:uid/1250000000:vaults/films"]}]}"#;
+
+#[test]
+fn a_policy_is_set_shown_and_deleted() {
+    let folder = Folder::new();
+    folder.cas("vault create films --local").ok();
+    folder.cas("policy show films --local").ends_with(4).complains("ResourceNotFoundException");
+    folder.write("policy", POLICY);
+    folder.cas("policy set films policy --local").ok().says("vault films has the policy");
+    let shown = folder.cas("policy show films --local --json").ok().json();
+    assert_eq!(shown["policy"], serde_json::from_str::<serde_json::Value>(POLICY).unwrap());
+    folder.paste("cas policy show films --local | cas policy set films - --local").ok();
+    let again = folder.cas("policy show films --local").ok();
+    assert_eq!(again.json(), shown["policy"], "what is shown can be set again");
+    folder.cas("policy delete films --local").ends_with(2).complains("--yes");
+    folder.cas("policy delete films --yes --local").ok();
+    folder.cas("policy show films --local").ends_with(4);
+}
+
+#[test]
+fn what_is_no_policy_is_refused_before_anything_is_sent() {
+    let folder = Folder::new();
+    let too_large = " ".repeat((1 << 20) + 1);
+    for (text, says) in [
+        ("", "policy holds no access policy"),
+        (r#"{"version":"1.0","statement":[]}"#, "2.0"),
+        (r#"{"version":"2.0","statement":[{"effect":"allow","action":[1]}]}"#, "action"),
+        (too_large.as_str(), "more than 1 MiB"),
+    ] {
+        folder.write("policy", text);
+        folder.cas("policy set films policy --local").ends_with(1).complains(says);
+    }
+    folder.cas("policy set films missing --local").ends_with(1).complains("missing cannot be read");
+    assert!(!folder.exists(".cas-local"), "not even an emulator was started");
+}
+
+#[test]
+fn notifications_are_set_shown_and_deleted() {
+    let folder = Folder::new();
+    folder.cas("vault create films --local").ok();
+    folder.cas("notification show films --local").ends_with(4);
+    folder.cas("notification set films ftp://127.0.0.1/ --local").ends_with(2).complains("http://");
+    folder.cas("notification set films http://127.0.0.1:9/done --event NoSuch --local").ends_with(2);
+    folder.cas("notification set films http://127.0.0.1:9/done --local").ok().says("http://127.0.0.1:9/done");
+    let all = folder.cas("notification show films --local --json").ok().json();
+    assert_eq!((text(&all, "url").as_str(), all["events"].as_array().unwrap().len()), ("http://127.0.0.1:9/done", 4));
+    let one = "notification set films http://127.0.0.1:9/done --event pushtocoscompleted --local";
+    folder.cas(one).ok();
+    folder.cas("notification show films --local").ok().says("PushToCOSCompleted");
+    folder.cas("notification delete films --local").ends_with(2).complains("--yes");
+    folder.cas("notification delete films --yes --local").ok();
+    folder.cas("notification show films --local").ends_with(4);
+}
