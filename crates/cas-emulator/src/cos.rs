@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use cas_http::ContentSha256;
@@ -16,11 +18,13 @@ use cas_treehash::PayloadHasher;
 #[derive(Clone, Debug)]
 pub struct Cos {
     root: PathBuf,
+    /// How many objects were begun, so that no two are written to the same file, though they are to be the same object.
+    begun: Arc<AtomicU64>,
 }
 
 impl Cos {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Cos { root }
+        Cos { root, begun: Arc::default() }
     }
 
     /// The folder of all buckets.
@@ -56,7 +60,8 @@ impl Cos {
         let folder = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         // No escaped name holds a space, so this is no object's file.
-        let unfinished = folder.join(format!("{} unfinished", file_name(object)));
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let unfinished = folder.join(format!("{} {number} unfinished", file_name(object)));
         Ok(ObjectWriter { file: File::create(&unfinished)?, unfinished, target, finished: false })
     }
 
@@ -217,6 +222,17 @@ mod tests {
         cos.create("b", "o").unwrap().write(b"half").unwrap();
         assert!(cos.get("b", "o").is_err());
         assert_eq!(fs::read_dir(cos.path().join("b")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn of_two_that_write_one_object_the_last_to_finish_has_its_way() {
+        let (_directory, cos) = cos();
+        let [mut first, mut second] = [(); 2].map(|()| cos.create("b", "o").unwrap());
+        first.write(b"the first").unwrap();
+        second.write(b"the second").unwrap();
+        second.finish().unwrap();
+        first.finish().unwrap();
+        assert_eq!(cos.get("b", "o").unwrap(), b"the first");
     }
 
     #[test]

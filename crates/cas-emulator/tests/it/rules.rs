@@ -1,6 +1,8 @@
 //! The rules by which both official clients work unmodified (`docs/protocol.md` §2.4), one test each, by number.
 
-use cas_emulator::Emulator;
+use std::collections::BTreeSet;
+
+use cas_emulator::{Emulator, Tolerance};
 use cas_http::TreeHash;
 use cas_sign::{HeaderPolicy, ParameterPolicy};
 use serde_json::{Value, json};
@@ -301,53 +303,101 @@ async fn old_spellings_of_two_paths_are_taken() {
     }
 }
 
-#[tokio::test]
-async fn a_strict_emulator_puts_up_with_nothing() {
-    let emulator = Emulator::builder().without_port().strict().start().await.unwrap();
-    let mut wire = connect(&emulator);
-    wire.create_vault("photos").await;
-    wire.upload("photos", b"hello").await;
-    let bare = Call::new("GET", "/-/vaults").sign_with(|signing| signing.headers = HeaderPolicy::None);
+/// A request for each tolerance that can be turned off: it needs that one and no other. The second text of a pair replaces the first after
+/// signing.
+fn needy(archive: &str, upload: &str) -> Vec<(u8, Call, (&'static str, &'static str))> {
+    let vaults = || Call::new("GET", "/-/vaults");
+    let photos = |method, below: &str| Call::new(method, format!("/-/vaults/photos/{below}"));
+    let job = |json: Value| photos("POST", "jobs").body(json.to_string());
+    let retrieval = |range| json!({"Type": "archive-retrieval", "ArchiveId": archive, "RetrievalByteRange": range});
+    let inventory = |limit| json!({"Type": "inventory-retrieval", "InventoryRetrievalParameters": {"Limit": limit}});
+    let pull = |key: &str, value| json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", key: value});
     let upper = TreeHash::of(b"hello").to_string().to_uppercase();
-    for (number, call) in [
-        (1, Call::new("GET", "/-/vaults").header("Host", "other").header("Host", HOST)),
-        (3, Call::new("GET", format!("http://{HOST}/-/vaults"))),
-        (4, bare),
-        (5, Call::new("GET", "/-/vaults").header("Date", "2017-08-29T08:29:41Z")),
-        (6, Call::new("GET", "/-/vaults?marker")),
-        (6, Call::new("GET", "/-/vaults/photos/jobs?completed=True")),
+    let unsigned = vaults().sign_with(|signing| signing.headers = HeaderPolicy::None);
+    let reading_c = photos("GET", "jobs?statuscode=InProgress");
+    let reading_c = reading_c.sign_with(|signing| signing.dialect.reading = cas_sign::ParameterReading::C);
+    let hashed = photos("POST", "archives").body("hello").hashed();
+    let as_sent = ("", "");
+    vec![
+        (1, vaults().header("Host", "other").header("Host", HOST), as_sent),
+        (2, vaults(), ("Host: cas.ap-chengdu.myqcloud.com", "Host: cas.ap-chengdu.myqcloud.com:80")),
+        (3, Call::new("GET", format!("http://{HOST}/-/vaults")), as_sent),
+        (4, unsigned, as_sent),
+        (5, vaults().header("Date", "2017-08-29T08:29:41Z"), as_sent),
+        (5, vaults().header("Content-Type", "false"), as_sent),
+        (6, Call::new("GET", "/-/vaults?marker"), as_sent),
+        (6, photos("GET", "jobs?completed=True"), as_sent),
         (
             15,
-            Call::new("POST", "/-/vaults/photos/archives")
+            photos("POST", "archives")
                 .header("x-cas-content-sha256", &upper)
                 .header("x-cas-sha256-tree-hash", &upper)
                 .body("hello"),
+            as_sent,
         ),
+        (16, reading_c, as_sent),
+        (17, photos("GET", "multipart-uploads/"), as_sent),
+        (18, photos("GET", "jobs/none/Output"), as_sent),
         (
-            16,
-            Call::new("GET", "/-/vaults/photos/jobs?statuscode=InProgress").sign_with(|signing| {
-                signing.dialect.reading = cas_sign::ParameterReading::C;
-            }),
+            19,
+            photos("PUT", &format!("multipart-uploads/{upload}"))
+                .header("Content-Range", "bytes 0-4")
+                .body("hello")
+                .hashed(),
+            as_sent,
         ),
-        (17, Call::new("GET", "/-/vaults/photos/multipart-uploads/")),
-        (
-            20,
-            Call::new("PUT", "/-/vaults/photos/access-policy")
-                .body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#),
-        ),
+        (20, photos("PUT", "access-policy").body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#), as_sent),
         (
             21,
-            Call::new("PUT", "/-/vaults/photos/notification-configuration")
+            photos("PUT", "notification-configuration")
                 .body(r#"{"CallBackUrl":"http://e.com/","Event":"InventoryRetrievalCompleted"}"#),
+            as_sent,
         ),
-        (
-            23,
-            Call::new("POST", "/-/vaults/photos/jobs")
-                .body(r#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":5}}"#),
-        ),
-    ] {
-        let answer = wire.send(call).await;
-        assert_eq!(answer.error(), "400 InvalidParameterValueException", "{number}");
-        assert!(answer.message().starts_with(&format!("tolerance {number} is off: ")), "{}", answer.message());
+        (22, job(retrieval("0-")), as_sent),
+        (23, job(inventory(5)), as_sent),
+        (24, hashed.header("x-cas-archive-description", b"caf\xe9"), as_sent),
+        (25, job(pull("Range", json!("bytes=0-4"))), as_sent),
+        (25, job(pull("Condition", json!({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:10 GMT"}))), as_sent),
+    ]
+}
+
+#[tokio::test]
+async fn each_tolerance_is_turned_off_by_its_number_and_by_no_other() {
+    let optional: Vec<u8> = Tolerance::all().iter().filter(|t| t.is_optional()).map(|t| t.number).collect();
+    let numbers: BTreeSet<u8> = needy("a", "u").iter().map(|(number, ..)| *number).collect();
+    assert!(numbers.into_iter().eq(optional.iter().copied()), "each is tried");
+    for &number in &optional {
+        // Of two hosts only one can be signed, which is a tolerance of its own.
+        let is_other = |other: u8| other != number && (number, other) != (1, 2);
+        let others = optional.iter().copied().filter(|other| is_other(*other));
+        let builder = || Emulator::builder().without_port();
+        for (builder, is_refused) in
+            [(builder().strict(), true), (builder().refuse([number]), true), (builder().refuse(others), false)]
+        {
+            let emulator = builder.start().await.unwrap();
+            let mut wire = connect(&emulator);
+            wire.create_vault("photos").await;
+            let (archive, upload) =
+                (wire.upload("photos", b"hello").await, wire.initiate_upload("photos", 1 << 20).await);
+            for (_, call, (signed, sent)) in needy(&archive, &upload).into_iter().filter(|(other, ..)| *other == number)
+            {
+                let head = call.head(Some(&wire.credentials), wire.now);
+                // A description may be no UTF-8, so this is done with bytes.
+                let at = head.windows(signed.len().max(1)).position(|window| window == signed.as_bytes());
+                let head = match at {
+                    Some(at) => [&head[..at], sent.as_bytes(), &head[at + signed.len()..]].concat(),
+                    None => head,
+                };
+                let answer = wire.exchange(&head, &call.body).await.unwrap();
+                let refusal = format!("tolerance {number} is off: ");
+                if is_refused {
+                    assert_eq!(answer.error(), "400 InvalidParameterValueException", "{number}");
+                    assert!(answer.message().starts_with(&refusal), "{}", answer.message());
+                } else {
+                    // Of these, only the job that never was is not found.
+                    assert!(answer.status < 300 || (number, answer.status) == (18, 404), "{number}: {answer:?}");
+                }
+            }
+        }
     }
 }
