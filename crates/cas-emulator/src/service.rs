@@ -363,3 +363,26 @@ fn spoil_tree_hash(answer: &mut Response<AnswerBody>) {
         answer.headers_mut().insert(X_CAS_SHA256_TREE_HASH, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_the_request_line_in_the_goldens_are_routed() {
+        for (golden, name) in [
+            ("list_vaults/request-odd-absolute-form", "ListVaults"),
+            ("list_multipart_uploads/request-odd-trailing-slash", "ListMultipartUploads"),
+            ("get_job_output/request-odd-capital-output", "GetJobOutput"),
+        ] {
+            let file = format!("{}/../../tests/golden/{golden}.http", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(file).unwrap();
+            let words: Vec<&str> = text.lines().next().unwrap().split(' ').collect();
+            let target: http::Uri = words[1].parse().unwrap();
+            let (info, path) =
+                find_operation(&words[0].parse().unwrap(), target.path()).unwrap_or_else(|_| panic!("{golden}"));
+            assert!(info.matches(&info.method, &path), "{golden}");
+            assert_eq!(info.name, name, "{golden}");
+        }
+    }
+}

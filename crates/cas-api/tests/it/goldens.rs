@@ -10,21 +10,26 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use cas_api::answers::rewrite;
 use cas_api::inventory::{InventoryEntry, read_csv, read_json};
+use cas_api::policy::Effect;
+use cas_api::{JobAction, JobDescription, UploadList};
+use cas_http::document::{InventoryFormat, JobStatus, NotificationEvent, Tier};
+use cas_http::error_body::code;
+use cas_http::json::Document;
 use cas_http::ops::{AnyOperation, route};
 use cas_http::wire::ShapeKind;
-use cas_http::{OPERATIONS, ServiceError, Uid};
+use cas_http::{OPERATIONS, ServiceError, TreeHash, Uid, WireError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
 /// A golden: its first line, its headers and its body.
-struct Golden {
+pub(crate) struct Golden {
     first: Vec<String>,
     headers: HeaderMap,
-    body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Golden {
-    fn load(operation: &str, file: &str) -> Golden {
+    pub(crate) fn load(operation: &str, file: &str) -> Golden {
         let path = folder().join(operation).join(format!("{file}.http"));
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let end = bytes
@@ -43,12 +48,16 @@ impl Golden {
         Golden { first: first.split(' ').map(str::to_owned).collect(), headers, body }
     }
 
-    fn read(&self) -> (Uid, AnyOperation) {
+    pub(crate) fn read(&self) -> (Uid, AnyOperation) {
+        self.try_read().unwrap()
+    }
+
+    fn try_read(&self) -> Result<(Uid, AnyOperation), WireError> {
         let method: Method = self.first[0].parse().unwrap();
         let (path, query) = self.first[1].split_once('?').unwrap_or((&self.first[1], ""));
         let info = route(&method, path).unwrap_or_else(|| panic!("no operation has {method} {path}"));
         let body = if info.shape == ShapeKind::Upload { &[][..] } else { &self.body };
-        AnyOperation::read(info, path, query, &self.headers, body).unwrap()
+        AnyOperation::read(info, path, query, &self.headers, body)
     }
 
     fn status(&self) -> StatusCode {
@@ -62,8 +71,18 @@ impl Golden {
         answer
     }
 
-    fn rewritten(&self, operation: &str) -> Response<Bytes> {
+    pub(crate) fn rewritten(&self, operation: &str) -> Response<Bytes> {
         rewrite(operation, self.answer()).unwrap()
+    }
+
+    /// The bytes in which it travels.
+    pub(crate) fn on_the_wire(&self) -> Bytes {
+        let mut bytes = self.first.join(" ").into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+        }
+        bytes.extend_from_slice(&[b"\r\n\r\n", &self.body[..]].concat());
+        bytes.into()
     }
 }
 
@@ -139,7 +158,7 @@ fn what_a_server_reads_and_a_client_writes_is_the_golden() {
 }
 
 /// Requests of other clients, and the golden each must be read as. The ones in `ROUTERS` are about the request line.
-const ODD_REQUESTS: [(&str, &str, &str); 20] = [
+const ODD_REQUESTS: [(&str, &str, &str); 21] = [
     ("list_vaults", "request-odd-bare-marker", "request-minimal"),
     ("list_vaults", "request-odd-empty-marker", "request-minimal"),
     ("list_vaults", "request-odd-bare-slash", "request"),
@@ -148,6 +167,7 @@ const ODD_REQUESTS: [(&str, &str, &str); 20] = [
     ("list_parts", "request-odd-bare-marker", "request-minimal"),
     ("list_multipart_uploads", "request-odd-bare-marker", "request-minimal"),
     ("set_vault_access_policy", "request-odd-capital-key", "request"),
+    ("set_vault_access_policy", "request-odd-singular-resource", "?:vault/My.Vault-1"),
     ("set_vault_notification_configuration", "request-odd-event-string", "request-one-event"),
     ("set_vault_notification_configuration", "request-odd-event-blank", "request"),
     ("upload_archive", "request-odd-two-hosts", "request-minimal"),
@@ -165,12 +185,14 @@ const ODD_REQUESTS: [(&str, &str, &str); 20] = [
 /// Oddities of the request line, which the emulator's router undoes before the table is asked; its own tests read these files.
 const ROUTERS: [&str; 3] = ["request-odd-absolute-form", "request-odd-trailing-slash", "request-odd-capital-output"];
 
+/// What no server can read as meant.
+const REFUSED: &str = "request-odd-raw-document";
+
 #[test]
 fn what_other_clients_send_is_read_as_meant() {
     for (folder, _) in operations() {
-        for file in
-            files(folder, "request").iter().filter(|file| file.contains("-odd-") && !ROUTERS.contains(&file.as_str()))
-        {
+        let is_other = |file: &&String| ROUTERS.contains(&file.as_str()) || *file == REFUSED;
+        for file in files(folder, "request").iter().filter(|file| file.contains("-odd-") && !is_other(file)) {
             let (_, operation) = Golden::load(folder, file).read();
             let written = operation.encode(Uid::Own);
             let text = format!("{:?} {:?} {:?}", written.uri(), written.headers(), written.body());
@@ -200,6 +222,14 @@ fn what_other_clients_send_is_read_as_meant() {
 }
 
 #[test]
+fn a_policy_that_is_the_body_itself_is_refused_as_documented() {
+    let refusal = Golden::load("set_vault_access_policy", REFUSED).try_read().unwrap_err();
+    assert_eq!(refusal, WireError::missing("policy"));
+    let documented = error("set_vault_access_policy", "error-raw-document");
+    assert_eq!(documented.message.as_deref(), Some(refusal.to_string().as_str()));
+}
+
+#[test]
 fn what_a_client_reads_and_a_server_writes_is_the_golden() {
     for (folder, name) in operations() {
         for file in files(folder, "response").iter().filter(|file| !file.contains("-odd-")) {
@@ -225,6 +255,7 @@ fn answers_in_other_forms_are_read_as_meant() {
                 (_, file) if file.starts_with("response-odd-status-") => "response",
                 ("describe_vault", "response-odd-missing-keys") => "response-before-inventory",
                 ("describe_vault", "response-odd-null-last-inventory") => continue,
+                ("list_multipart_uploads", "response-odd-part-size") => continue,
                 ("list_vaults" | "list_jobs" | "list_parts" | "list_multipart_uploads", _) => "response-last",
                 (
                     "describe_job",
@@ -252,6 +283,31 @@ fn a_vault_may_lack_only_its_inventory_date() {
     let plain = json(Golden::load("describe_vault", "response").rewritten("DescribeVault").body());
     assert_eq!(written["LastInventoryDate"], Value::Null);
     assert_eq!(written["SizeInBytes"], plain["SizeInBytes"]);
+}
+
+#[test]
+fn a_part_size_that_no_client_of_ours_would_choose_is_shown() {
+    let list = UploadList::from_json(&Golden::load("list_multipart_uploads", "response-odd-part-size").body).unwrap();
+    assert_eq!(list.uploads[0].part_size_in_bytes, 48 << 20);
+    assert!(list.uploads[0].part_size().is_err());
+}
+
+#[test]
+fn a_tree_hash_of_an_inventory_is_read_where_one_comes() {
+    let written = Golden::load("get_job_output", "response-odd-inventory-tree-hash").rewritten("GetJobOutput");
+    let plain = Golden::load("get_job_output", "response-inventory-json").rewritten("GetJobOutput");
+    assert_eq!(written.headers()["x-cas-sha256-tree-hash"], TreeHash::of(b"hello").to_string());
+    assert!(!plain.headers().contains_key("x-cas-sha256-tree-hash"));
+}
+
+#[test]
+fn a_callback_is_what_describe_job_answers() {
+    for file in files("describe_job", "response") {
+        let body = Golden::load("describe_job", &file).body;
+        let called = JobDescription::from_callback(&body).unwrap();
+        assert_eq!(called.vault().unwrap().as_str(), "My.Vault-1", "{file}");
+        assert_eq!(Ok(called), JobDescription::from_json(&body), "{file}");
+    }
 }
 
 #[test]
@@ -339,7 +395,105 @@ fn errors_in_other_forms_still_say_what_they_can() {
             "{file}"
         );
     }
+    let draft = error("describe_vault", "error-odd-draft-code");
+    assert_eq!((draft.status, draft.code.as_deref()), (StatusCode::BAD_REQUEST, Some("InvalidParameter")));
     let html = error("describe_vault", "error-odd-html");
     assert_eq!((html.status, html.code, html.request_id), (StatusCode::BAD_GATEWAY, None, None));
     assert!(html.body_start.unwrap().contains("<html"));
+}
+
+/// The codes of `docs/protocol.md` §6.2, with the status of each.
+const CODES: [(&str, &str, u16); 16] = [
+    (code::ACCESS_DENIED, "AccessDeniedException", 403),
+    (code::BAD_REQUEST, "BadRequest", 400),
+    (code::EXPIRED_TOKEN, "ExpiredTokenException", 403),
+    (code::INSUFFICIENT_CAPACITY, "InsufficientCapacityException", 503),
+    (code::INVALID_PARAMETER_VALUE, "InvalidParameterValueException", 400),
+    (code::INVALID_SIGNATURE, "InvalidSignatureException", 400),
+    (code::LIMIT_EXCEEDED, "LimitExceededException", 400),
+    (code::MISSING_AUTHENTICATION_TOKEN, "MissingAuthenticationTokenException", 400),
+    (code::MISSING_PARAMETER_VALUE, "MissingParameterValueException", 400),
+    (code::POLICY_ENFORCED, "PolicyEnforcedException", 400),
+    (code::REQUEST_TIMEOUT, "RequestTimeoutException", 408),
+    (code::RESOURCE_NOT_FOUND, "ResourceNotFoundException", 404),
+    (code::SERIALIZATION, "SerializationException", 400),
+    (code::SERVICE_UNAVAILABLE, "ServiceUnavailableException", 500),
+    (code::THROTTLING, "ThrottlingException", 400),
+    (code::UNRECOGNIZED_CLIENT, "UnrecognizedClientException", 400),
+];
+
+#[test]
+fn every_documented_code_has_a_golden_with_its_status() {
+    let goldens =
+        operations().flat_map(|(folder, _)| files(folder, "error").into_iter().map(move |file| (folder, file)));
+    let errors: Vec<ServiceError> = goldens.map(|(folder, file)| error(folder, &file)).collect();
+    for (constant, text, status) in CODES {
+        assert_eq!(constant, text);
+        assert!(errors.iter().any(|error| error.is(text) && error.status.as_u16() == status), "{status} {text}");
+    }
+}
+
+/// The rows of `docs/protocol.md` §11, each with what pins the decision: goldens, or the vectors of the signer.
+const CONFLICTS: [&[&str]; 24] = [
+    &["../../crates/cas-sign/tests/vectors/sha256"],
+    &["../../crates/cas-sign/tests/vectors/parameters-reading-a"],
+    &["../../crates/cas-sign/tests/vectors/part-standard"],
+    &["list_vaults/request-odd-bare-marker.http", "list_vaults/request-odd-empty-marker.http"],
+    &["create_vault/response-odd-status-204.http", "upload_archive/response-odd-status-200.http"],
+    &["set_vault_access_policy/request-odd-capital-key.http", "set_vault_access_policy/request-odd-raw-document.http"],
+    &["set_vault_access_policy/request-odd-singular-resource.http"],
+    &["set_vault_notification_configuration/request-odd-event-string.http"],
+    &["describe_job/response-odd-callback-url-only.http", "describe_job/response-odd-job-callback-url-only.http"],
+    &["describe_job/response-odd-action-slip.http"],
+    &["initiate_job/request-odd-limit-number.http", "describe_job/response-odd-numbers-as-strings.http"],
+    &["describe_job/response-odd-missing-keys.http", "list_parts/response-odd-null-description.http"],
+    &["list_multipart_uploads/response-odd-part-size.http", "initiate_multipart_upload/error.http"],
+    &["complete_multipart_upload/request-largest.http"],
+    &["get_job_output/response-odd-inventory-tree-hash.http", "get_job_output/response-inventory-json.http"],
+    &["get_job_output/response.http", "describe_job/response-failed.http"],
+    &["get_job_output/request-odd-capital-output.http", "list_multipart_uploads/request-odd-trailing-slash.http"],
+    &["initiate_job/request-pull-from-cos.http", "initiate_job/request-odd-unmodified-since.http"],
+    &["get_job_output/response-inventory-csv.http", "get_job_output/response-odd-inventory-csv-four-columns.http"],
+    &["list_multipart_uploads/response.http"],
+    &["initiate_job/request.http", "initiate_job/request-push-to-cos.http"],
+    &["initiate_job/request-pull-from-cos-minimal.http", "describe_job/response-pull-from-cos.http"],
+    &["delete_archive/response.http", "delete_archive/response-odd-archive-id.http"],
+    &["initiate_job/error-expedited-size.http"],
+];
+
+#[test]
+fn every_conflict_of_the_sources_has_a_golden() {
+    for (row, files) in (1..).zip(CONFLICTS) {
+        for file in files {
+            assert!(folder().join(file).exists(), "row {row} of §11: {file}");
+        }
+    }
+}
+
+/// A word, as the service's pages spell it, in both directions.
+fn word<T: From<&'static str> + PartialEq + std::fmt::Debug + ToString>(value: T, text: &'static str) {
+    assert_eq!(value.to_string(), text);
+    assert_eq!(T::from(text), value);
+}
+
+#[test]
+fn words_are_spelled_as_on_the_pages_of_the_service() {
+    word(Tier::Expedited, "Expedited");
+    word(Tier::Standard, "Standard");
+    word(Tier::Bulk, "Bulk");
+    word(JobStatus::InProgress, "InProgress");
+    word(JobStatus::Succeeded, "Succeeded");
+    word(JobStatus::Failed, "Failed");
+    word(InventoryFormat::Json, "JSON");
+    word(InventoryFormat::Csv, "CSV");
+    word(NotificationEvent::ArchiveRetrievalCompleted, "ArchiveRetrievalCompleted");
+    word(NotificationEvent::InventoryRetrievalCompleted, "InventoryRetrievalCompleted");
+    word(NotificationEvent::PushToCosCompleted, "PushToCOSCompleted");
+    word(NotificationEvent::PullFromCosCompleted, "PullFromCOSCompleted");
+    word(JobAction::ArchiveRetrieval, "ArchiveRetrieval");
+    word(JobAction::InventoryRetrieval, "InventoryRetrieval");
+    word(JobAction::PushToCos, "PushToCOS");
+    word(JobAction::PullFromCos, "PullFromCOS");
+    word(Effect::Allow, "allow");
+    word(Effect::Deny, "deny");
 }
