@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Outcome};
 use crate::faults::{Fault, FaultRule};
+use crate::seed;
 use crate::service::Service;
 use crate::store::vaults;
 
@@ -91,6 +92,7 @@ async fn work(service: &Service, request: Request<Incoming>) -> Outcome<JsonWrit
             service.faults.clear();
             Ok(JsonWriter::new())
         }
+        (&Method::POST, "/seed") => seed(service, &JsonObject::from_slice(&body)?).await,
         (&Method::POST, "/reset") => {
             service.faults.clear();
             service.store.write(vaults::delete_all).await?;
@@ -131,6 +133,17 @@ fn move_clock(service: &Service, object: &JsonObject) -> Outcome<JsonWriter> {
         service.clock.set_signing_offset(seconds.ok_or_else(invalid)?);
     }
     Ok(clock(service))
+}
+
+/// Sets chance, state, or both: `{"chance": 7, "vaults": [{"name": "photos", "archives": [{"text": "hello"}, {"size": 3000000}]}]}`.
+async fn seed(service: &Service, object: &JsonObject) -> Outcome<JsonWriter> {
+    if let Some(chance) = object.number("chance")? {
+        service.faults.seed(chance);
+    }
+    let described = if object.get("vaults").is_some() { object.objects("vaults")? } else { Vec::new() };
+    let account = service.accounts.known.first().ok_or_else(|| Failure::bad_request("there is no account"))?;
+    let vaults = seed::vaults(service, account.app_id(), &described).await?;
+    Ok(JsonWriter::new().set("vaults", vaults))
 }
 
 /// A rule as JSON: `{"fault": "lose-answer", "operation": "UploadPart", "times": 1}`.

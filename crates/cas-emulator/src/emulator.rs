@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cas_http::AppId;
+use bytes::Bytes;
+use cas_http::{AppId, ArchiveId, Description, VaultName};
 use cas_sign::{Credentials, Verifier};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::io::DuplexStream;
@@ -21,6 +22,7 @@ use crate::faults::Faults;
 use crate::ids::Ids;
 use crate::jobs;
 use crate::notify::Notifier;
+use crate::seed::{self, Content};
 use crate::server::Server;
 use crate::service::Service;
 use crate::settings::{JobDelay, Limits, Settings};
@@ -152,6 +154,34 @@ impl Emulator {
         reset.map_err(|failure| Error::new(ErrorKind::Storage, failure.message))
     }
 
+    /// Puts an archive into a vault of the first account without a request, and returns its ID. A vault that is not there is made.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = cas_emulator::Emulator::start().await?;
+    /// let archive = emulator.put_archive(&"photos".parse()?, "hello", None).await?;
+    /// assert_eq!(archive.as_str().len(), 128);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] when there are no bytes, [`ErrorKind::Storage`] when they cannot be stored.
+    pub async fn put_archive(
+        &self,
+        vault: &VaultName,
+        bytes: impl Into<Bytes>,
+        description: Option<Description>,
+    ) -> Result<ArchiveId, Error> {
+        let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "an archive has at least one byte"));
+        }
+        let put = seed::archive(&self.service, self.app_id(), vault.clone(), Content::Bytes(bytes), description);
+        put.await.map_err(|failure| Error::new(ErrorKind::Storage, failure.message))
+    }
+
     /// One end of an in-memory pipe whose other end is served like a TCP connection.
     ///
     /// # Panics
@@ -262,7 +292,7 @@ impl Builder {
         self
     }
 
-    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults and reset as JSON over HTTP, for tests in other
+    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults, seed and reset as JSON over HTTP, for tests in other
     /// languages. It asks nobody who they are.
     #[must_use]
     pub fn admin(mut self, address: impl Into<String>) -> Self {

@@ -130,15 +130,26 @@ pub struct Faults(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     rules: Mutex<Vec<FaultRule>>,
-    seed: u64,
-    drawn: AtomicU64,
+    chance: Mutex<Chance>,
     fired: AtomicU64,
+}
+
+/// A sequence of numbers that follows from a seed.
+#[derive(Debug)]
+struct Chance {
+    seed: u64,
+    drawn: u64,
 }
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        let (drawn, fired) = (AtomicU64::new(0), AtomicU64::new(0));
-        Faults(Arc::new(Inner { rules: Mutex::default(), seed, drawn, fired }))
+        let (chance, fired) = (Mutex::new(Chance { seed, drawn: 0 }), AtomicU64::new(0));
+        Faults(Arc::new(Inner { rules: Mutex::default(), chance, fired }))
+    }
+
+    /// Begins the chance of rules with a probability anew: the same seed, rules and requests have the same outcome.
+    pub fn seed(&self, seed: u64) {
+        *self.chance() = Chance { seed, drawn: 0 };
     }
 
     /// Adds a rule. The first rule, in the order they were added, that wants something to go wrong with a request has its way.
@@ -177,11 +188,17 @@ impl Faults {
 
     /// A number from 0 to 1, the same ones in the same order for the same seed.
     fn draw(&self) -> f64 {
-        let mut text = self.0.seed.to_be_bytes().to_vec();
-        text.extend_from_slice(&self.0.drawn.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        let mut chance = self.chance();
+        let mut text = chance.seed.to_be_bytes().to_vec();
+        text.extend_from_slice(&chance.drawn.to_be_bytes());
+        chance.drawn += 1;
         let digest = ContentSha256::of(&text);
         let bits = digest.as_bytes().iter().take(4).fold(0, |bits: u32, byte| bits << 8 | u32::from(*byte));
         f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    fn chance(&self) -> MutexGuard<'_, Chance> {
+        self.0.chance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rules(&self) -> MutexGuard<'_, Vec<FaultRule>> {
@@ -238,6 +255,12 @@ mod tests {
         assert!((200..300).contains(&hit), "{hit}");
         assert_eq!(pattern(1), pattern(1));
         assert_ne!(pattern(1), pattern(2));
+        let faults = Faults::new(1);
+        faults.add(FaultRule::new(Fault::LoseAnswer).probability(0.25));
+        let strike = || (0..1000).map(|_| faults.strike("ListJobs", None).is_some()).collect::<Vec<bool>>();
+        assert_ne!((strike(), strike()), (pattern(2), pattern(2)));
+        faults.seed(2);
+        assert_eq!(strike(), pattern(2));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use cas_http::document::{
 };
 use cas_http::json::{Document as _, JsonWriter};
 use cas_http::{InventoryLimit, Timestamp};
+use rusqlite::Transaction;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -81,7 +82,7 @@ pub(crate) async fn run(service: Arc<Service>) {
 /// What was begun is finished though the future is dropped, so a client that goes away takes no report with it.
 pub(crate) async fn keep_house(service: &Arc<Service>) -> Outcome<()> {
     let now = service.clock.now();
-    let due = move |tx: &rusqlite::Transaction<'_>| Ok((rows::due(tx, now)?, expiry::is_due(tx, now)?));
+    let due = move |tx: &Transaction<'_>| Ok((rows::due(tx, now)?, expiry::is_due(tx, now)?));
     let (mut due, expired) = service.store.read(due).await?;
     {
         let copying = service.jobs.copying();
@@ -99,7 +100,7 @@ async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now
     let _one_at_a_time = service.jobs.ending.lock().await;
     let mut ended = Vec::new();
     for id in due {
-        let find = move |tx: &rusqlite::Transaction<'_>| match rows::by_id(tx, id)? {
+        let find = move |tx: &Transaction<'_>| match rows::by_id(tx, id)? {
             Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?, job))),
             None => Ok(None),
         };
@@ -162,21 +163,27 @@ fn take_inventory(
     };
     let mut writer = store.files.create(name).map_err(storage)?;
     writer.write(&text).map_err(storage)?;
-    let blob = writer.seal().publish().map_err(storage)?;
-    let ended = store.write_now(|tx| {
-        let output = archives::insert_blob(tx, &blob)?;
+    unless_gone(store.keep(writer.seal(), |tx, blob| {
+        require_running(tx, job)?;
+        let output = archives::insert_blob(tx, blob)?;
         vaults::take_inventory(tx, job.vault, now)?;
-        let ended = rows::end(tx, job.id, &Ending::Inventory(output, marker), now)?;
-        // A job that is gone needs no output; its row goes with the transaction.
-        if ended { Ok(()) } else { Err(Failure::not_found("job")) }
-    });
+        rows::end(tx, job.id, &Ending::Inventory(output, marker), now)
+    }))
+}
+
+/// Fails for a job that is gone or has ended, so that the transaction leaves nothing.
+fn require_running(tx: &Transaction<'_>, job: &Job) -> Outcome<()> {
+    match rows::by_id(tx, job.id)? {
+        Some(job) if job.completed.is_none() => Ok(()),
+        _ => Err(Failure::not_found("job")),
+    }
+}
+
+/// Whether a job was ended; false for one that was gone.
+fn unless_gone(ended: Outcome<bool>) -> Outcome<bool> {
     match ended {
-        Ok(()) => {
-            blob.keep();
-            Ok(true)
-        }
         Err(failure) if failure.status == http::StatusCode::NOT_FOUND => Ok(false),
-        Err(failure) => Err(failure),
+        ended => ended,
     }
 }
 
@@ -263,19 +270,12 @@ fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool>
         description: parameters.archive_description.clone(),
         created: now,
     };
-    let blob = sealed.publish().map_err(storage)?;
     // One transaction: a process that is killed here makes no second archive when it comes back.
-    let ended = service.store.write_now(|tx| {
-        if rows::by_id(tx, job.id)?.is_none_or(|job| job.completed.is_some()) {
-            return Ok(false);
-        }
-        let archive = archives::insert_with_blob(tx, job.vault, &archive, &blob)?;
+    unless_gone(service.store.keep(sealed, |tx, blob| {
+        require_running(tx, job)?;
+        let archive = archives::insert_with_blob(tx, job.vault, &archive, blob)?;
         rows::end(tx, job.id, &Ending::Archive(archive), now)
-    })?;
-    if ended {
-        blob.keep();
-    }
-    Ok(ended)
+    }))
 }
 
 /// Goes to the beginning of the bytes that are wanted of an object, and tells how many they are.
@@ -291,7 +291,7 @@ fn seek(object: &mut File, parameters: &PullFromCos) -> Outcome<u64> {
 
 /// Reports a finished job to the addresses that were given with it and with its vault.
 async fn report(service: &Service, id: i64, qcs: &str) -> Outcome<()> {
-    let find = move |tx: &rusqlite::Transaction<'_>| match rows::by_id(tx, id)? {
+    let find = move |tx: &Transaction<'_>| match rows::by_id(tx, id)? {
         Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?.0, job))),
         None => Ok(None),
     };

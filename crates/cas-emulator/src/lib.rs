@@ -31,5 +31,6 @@ mod ids;
 mod jobs;
 mod notify;
 mod policy;
+mod seed;
 mod server;
 mod service;

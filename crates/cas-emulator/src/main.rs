@@ -38,7 +38,7 @@ struct Serve {
     /// The address and port to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9580")]
     listen: String,
-    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults and reset for tests in any language.
+    /// Opens the admin endpoint on this loopback address: health, counters, clock, faults, seed and reset for tests in any language.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The directory of the state, made if it is not there. Without it the state is temporary and gone at the end.

@@ -11,7 +11,7 @@ use crate::body::{AnswerBody, RequestBody, Stop};
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
 use crate::store::archives::{self, NewArchive};
-use crate::store::{blocking, storage, vaults};
+use crate::store::{blocking, vaults};
 
 pub(crate) async fn upload(
     service: &Service,
@@ -43,14 +43,11 @@ pub(crate) async fn upload(
     let path = service.vault_path(scope.owner, &operation.vault);
     let store = service.store.clone();
     let keep = move || {
-        let blob = sealed.publish().map_err(storage)?;
-        store.write_now(|tx| {
+        store.keep(sealed, |tx, blob| {
             // The vault may have gone while the bytes came.
             let vault = vaults::require(tx, scope.owner, &operation.vault)?;
-            archives::insert_with_blob(tx, vault.id, &archive, &blob)
-        })?;
-        blob.keep();
-        Ok(())
+            archives::insert_with_blob(tx, vault.id, &archive, blob)
+        })
     };
     blocking(keep).await?;
     let location = format!("{path}/archives/{archive_id}");

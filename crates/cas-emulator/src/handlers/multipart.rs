@@ -19,7 +19,7 @@ use crate::failure::{Failure, Outcome};
 use crate::service::Service;
 use crate::store::archives::NewArchive;
 use crate::store::uploads::{self, StoredPart, Upload};
-use crate::store::{blocking, storage, vaults};
+use crate::store::{blocking, vaults};
 
 pub(crate) async fn initiate(
     service: &Service,
@@ -58,13 +58,8 @@ pub(crate) async fn upload_part(
 
     let store = service.store.clone();
     let now = service.clock.now();
-    let keep = move || {
-        let blob = sealed.publish().map_err(storage)?;
-        // The upload may have been completed, given up or expired while the bytes came.
-        store.write_now(|tx| uploads::put_part(tx, &find(tx, now)?, range.start(), &blob))?;
-        blob.keep();
-        Ok(())
-    };
+    // The upload may have been completed, given up or expired while the bytes came.
+    let keep = move || store.keep(sealed, |tx, blob| uploads::put_part(tx, &find(tx, now)?, range.start(), blob));
     blocking(keep).await?;
     Ok(answer(UploadPartOutput::new(tree_hash))?)
 }

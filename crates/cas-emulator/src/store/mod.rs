@@ -109,6 +109,18 @@ impl Store {
         Ok(result)
     }
 
+    /// Puts a file in its place and runs `work` with it in a transaction. The file stays if that is committed. Blocks.
+    pub(crate) fn keep<T>(
+        &self,
+        sealed: SealedBlob,
+        work: impl FnOnce(&Transaction<'_>, &NewBlob) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let blob = sealed.publish().map_err(storage)?;
+        let result = self.write_now(|tx| work(tx, &blob))?;
+        blob.keep();
+        Ok(result)
+    }
+
     /// Moves everything into the main file of the database, as before a clean end.
     pub(crate) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.database.checkpoint()

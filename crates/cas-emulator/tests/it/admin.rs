@@ -4,7 +4,7 @@ use cas_emulator::{Emulator, ErrorKind};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::wire::{Answer, Call, Wire, connect};
+use crate::wire::{Answer, Call, Wire, connect, pattern};
 
 struct Admin(Wire<TcpStream>);
 
@@ -84,6 +84,63 @@ async fn a_reset_removes_every_vault_and_every_byte() {
     wire.create_vault("photos").await;
     emulator.reset().await.unwrap();
     assert_eq!(wire.get("/-/vaults").await.json()["VaultList"], json!([]));
+}
+
+#[tokio::test]
+async fn vaults_and_archives_can_be_there_from_the_beginning() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    let state = json!({"vaults": [
+        {"name": "films", "archives": [{"text": "hello", "description": "a greeting"}, {"size": 3145728}]},
+        {"name": "photos"},
+    ]});
+    let made = admin.ask("POST", "/seed", state).await.expect(200).json();
+    assert_eq!(
+        (&made["vaults"][0]["name"], &made["vaults"][1]),
+        (&json!("films"), &json!({"name": "photos", "archives": []}))
+    );
+    let mut wire = connect(&emulator);
+    for (index, bytes) in [b"hello".to_vec(), pattern(3 << 20)].iter().enumerate() {
+        let archive = &made["vaults"][0]["archives"][index];
+        let job = wire.job("films", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+        assert!(wire.output("films", &job, None).await.expect(200).body == *bytes);
+    }
+    let inventory = wire.job("films", json!({"Type": "inventory-retrieval"})).await;
+    let listed = wire.output("films", &inventory, None).await.json()["ArchiveList"].clone();
+    let described = listed.as_array().unwrap().iter().filter(|archive| archive["ArchiveDescription"] == "a greeting");
+    assert_eq!(described.count(), 1);
+
+    for state in [
+        json!({"vaults": [{"name": "a/b"}]}),
+        json!({"vaults": [{"name": "new"}, {"archives": []}]}),
+        json!({"vaults": [{"name": "new", "archives": [{"text": ""}]}]}),
+        json!({"vaults": [{"name": "new", "archives": [{"text": "x", "size": 1}]}]}),
+        json!({"vaults": [{"name": "new", "archives": [{"size": 0}]}]}),
+        json!({"vaults": {}}),
+        json!({"chance": -1}),
+    ] {
+        assert_eq!(admin.ask("POST", "/seed", state.clone()).await.status, 400, "{state}");
+    }
+    wire.get("/-/vaults/new").await.expect(404);
+}
+
+#[tokio::test]
+async fn chance_can_be_begun_anew() {
+    let emulator = emulator().await;
+    let mut admin = Admin::of(&emulator).await;
+    admin.ask("POST", "/faults", json!({"fault": "throttle", "probability": 0.5})).await.expect(200);
+    let mut patterns = Vec::new();
+    for seed in [1, 2, 1] {
+        admin.ask("POST", "/seed", json!({"chance": seed})).await.expect(200);
+        let mut wire = connect(&emulator);
+        let mut pattern = String::new();
+        for _ in 0..32 {
+            pattern.push(if wire.get("/-/vaults").await.status == 200 { '.' } else { 'x' });
+        }
+        patterns.push(pattern);
+    }
+    assert_eq!(patterns[0], patterns[2]);
+    assert_ne!(patterns[0], patterns[1]);
 }
 
 #[tokio::test]
