@@ -119,7 +119,7 @@ async fn a_flipped_byte_on_the_way_back_is_noticed_and_fetched_again() -> Result
 }
 
 #[tokio::test]
-async fn a_wrong_hash_of_a_part_is_never_taken_for_success() -> Result<()> {
+async fn c20_a_wrong_hash_of_a_part_is_never_taken_for_success() -> Result<()> {
     let rig = Rig::start().await?;
     let vault = rig.vault("photos").await?;
     rig.emulator.faults().add(FaultRule::new(Fault::WrongTreeHash).operation("UploadPart").times(1));

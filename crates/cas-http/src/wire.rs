@@ -530,9 +530,13 @@ impl<'r> RequestReader<'r> {
 ///
 /// # Errors
 ///
-/// When it makes no sense.
+/// When it makes no sense, or comes twice and says two things.
 pub fn read_header<T: Text>(headers: &HeaderMap, name: HeaderName) -> Result<Option<T>, WireError> {
-    let Some(value) = headers.get(&name) else { return Ok(None) };
+    let mut values = headers.get_all(&name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.any(|other| other != value) {
+        return Err(WireError::invalid(name.as_str().to_owned(), "it is there twice, with two values"));
+    }
     let text = text_of(value.as_bytes());
     let text = text.trim();
     if text.is_empty() {

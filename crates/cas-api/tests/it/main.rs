@@ -5,3 +5,5 @@
 #[cfg(feature = "client")]
 mod client;
 mod goldens;
+#[cfg(feature = "client")]
+mod hostile;
