@@ -1,6 +1,7 @@
 //! The stories that cross the crates.
 
 mod blocking;
+mod downstream;
 mod faults;
 mod sign_referee;
 mod transfers;

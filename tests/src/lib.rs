@@ -89,6 +89,10 @@ pub fn data(len: usize) -> Vec<u8> {
 #[cfg(doctest)]
 pub struct FrontPage;
 
+#[doc = include_str!("../../docs/emulator.md")]
+#[cfg(doctest)]
+pub struct EmulatorManual;
+
 #[doc = include_str!("../../docs/migrating-from-python.md")]
 #[cfg(doctest)]
 pub struct Migrating;

@@ -44,6 +44,28 @@ fn it_names_every_option_of_the_program_and_no_other() {
     );
 }
 
+/// The page for CI users has lines for a plain shell; here they are run.
+#[cfg(unix)]
+#[test]
+fn the_lines_for_a_plain_shell_start_an_emulator() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/emulator-in-ci.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_cas-emulator")).parent().unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let script =
+        format!("set -eu\n{lines}\necho \"$CAS_ENDPOINT $CAS_ADMIN $CAS_APPID $(kill -0 $emulator && echo runs)\"");
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-c", &script]).env("PATH", path).current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert!(words[..2].iter().all(|url| url.starts_with("http://127.0.0.1:")), "{said}");
+    assert_eq!(words[2..], [Account::DEFAULT_APP_ID.to_string().as_str(), "runs"]);
+    assert!(page.contains(Account::DEFAULT_SECRET_ID) && page.contains(Account::DEFAULT_SECRET_KEY));
+}
+
 #[test]
 fn it_tells_the_account_that_everybody_knows() {
     let expected = format!(
