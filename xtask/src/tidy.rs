@@ -4,6 +4,7 @@
 //! functions are in the modules below, by what they read.
 
 mod goldens;
+mod hostile;
 mod markdown;
 mod papers;
 mod source;
@@ -71,6 +72,10 @@ const RULES: &[Rule] = &[
     Rule {
         reason: "client and server share one table, so only files typed by hand from the service's pages can catch a wrong row",
         check: goldens::missing_goldens,
+    },
+    Rule {
+        reason: "a kind of hostile answer that nobody tests is one that nobody withstands",
+        check: hostile::unnumbered_trouble,
     },
 ];
 

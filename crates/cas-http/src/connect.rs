@@ -1,7 +1,6 @@
 //! From an address to a connection: TCP or any stream the caller makes, a proxy's tunnel, TLS, each with its time limit.
 
 use std::fmt;
-use std::future::{Ready, ready};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,7 +8,6 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
@@ -21,6 +19,7 @@ use crate::proxy::Route;
 use crate::timeout::Timeouts;
 use crate::tls::Tls;
 use crate::transport::{Transport, guard};
+use crate::tunnel::{self, NoTunnel};
 
 /// Makes connections. A clone makes the same ones.
 #[derive(Clone)]
@@ -91,16 +90,13 @@ impl Connector {
             Route::Forward(hop) => self.to_proxy(&hop.uri).await?.proxied(),
             Route::Tunnel(hop) => {
                 let stream = self.to_proxy(&hop.uri).await?;
-                let mut tunnel = Tunnel::new(hop.uri.clone(), OneStream::new(stream));
-                if let Some(authorization) = &hop.authorization {
-                    tunnel = tunnel.with_auth(authorization.clone());
-                }
-                let tunnelled = tunnel.call(uri.clone());
-                let failed =
-                    |error| ConnectFailure::new(ErrorKind::Connect, "the proxy made no tunnel", Box::new(error));
-                let what = "the proxy made no tunnel within";
-                within(self.0.timeouts.connect, TimeLimit::Connect, what, async { tunnelled.await.map_err(failed) })
-                    .await?
+                let failed = |error: NoTunnel| {
+                    let lasting = error.is_lasting();
+                    let source = Box::new(error);
+                    ConnectFailure::new(ErrorKind::Connect, "the proxy made no tunnel", source).lasting(lasting)
+                };
+                let digging = async { tunnel::dig(stream, &uri, hop.authorization.as_ref()).await.map_err(failed) };
+                within(self.0.timeouts.connect, TimeLimit::Connect, "the proxy made no tunnel within", digging).await?
             }
         };
         if is_https { self.encrypt(stream, uri).await } else { Ok(stream) }
@@ -217,28 +213,5 @@ impl fmt::Display for ConnectFailure {
 impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.0.source)
-    }
-}
-
-/// A connector that hands out the one stream it was given: what layers a tunnel or TLS over a stream that is already there.
-pub(crate) struct OneStream(Option<Transport>);
-
-impl OneStream {
-    pub(crate) fn new(stream: Transport) -> Self {
-        OneStream(Some(stream))
-    }
-}
-
-impl Service<Uri> for OneStream {
-    type Response = Transport;
-    type Error = io::Error;
-    type Future = Ready<io::Result<Transport>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        ready(self.0.take().ok_or_else(|| io::Error::other("the stream was taken")))
     }
 }

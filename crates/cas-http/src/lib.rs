@@ -98,6 +98,8 @@ mod tls;
 pub use tls::{TlsOptions, TlsVersion};
 #[cfg(feature = "client")]
 mod transport;
+#[cfg(feature = "client")]
+mod tunnel;
 
 #[cfg(feature = "client")]
 pub use cas_sign::{Credentials, SigningOptions};

@@ -91,7 +91,10 @@ pub(crate) use without::Tls;
 
 #[cfg(feature = "rustls-ring")]
 mod with_rustls {
+    use std::future::{Ready, ready};
+    use std::io;
     use std::sync::Arc;
+    use std::task::{Context, Poll};
 
     use http::Uri;
     use hyper_rustls::HttpsConnector;
@@ -105,7 +108,7 @@ mod with_rustls {
     use tower_service::Service;
 
     use super::{Error, TlsOptions, TlsVersion};
-    use crate::connect::{ConnectFailure, OneStream};
+    use crate::connect::ConnectFailure;
     use crate::error::ErrorKind;
     use crate::transport::Transport;
 
@@ -136,7 +139,7 @@ mod with_rustls {
         pub(crate) async fn handshake(&self, stream: Transport, uri: Uri) -> Result<Transport, ConnectFailure> {
             let config = self.config.get_or_try_init(|| async { self.load() }).await?;
             let line = stream.line();
-            let mut connector = HttpsConnector::from((OneStream::new(stream), Arc::clone(config)));
+            let mut connector = HttpsConnector::from((OneStream(Some(stream)), Arc::clone(config)));
             let encrypted = connector.call(uri).await.map_err(|error| {
                 // A certificate that is refused will be refused again; a connection that broke may hold next time.
                 let lasting = rustls_error(&*error).is_some();
@@ -192,6 +195,23 @@ mod with_rustls {
             }
             roots.add_parsable_certificates(self.extra_roots.iter().cloned());
             Some(roots)
+        }
+    }
+
+    /// A connector that hands out the one stream it was given: what layers TLS over a stream that is already there.
+    struct OneStream(Option<Transport>);
+
+    impl Service<Uri> for OneStream {
+        type Response = Transport;
+        type Error = io::Error;
+        type Future = Ready<io::Result<Transport>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            ready(self.0.take().ok_or_else(|| io::Error::other("the stream was taken")))
         }
     }
 

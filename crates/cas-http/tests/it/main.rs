@@ -8,6 +8,7 @@ mod credentials;
 mod hostile;
 mod limits;
 mod proxies;
+mod proxy_process;
 mod raw;
 mod repeats;
 mod secrets;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{Client, ClientBuilder, ErrorKind, Proxy, TlsOptions, TlsVersion};
+use cas_http::{Client, ClientBuilder, ErrorKind, TlsOptions, TlsVersion};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -15,9 +15,9 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, Support
 
 use crate::support::{credentials, server, text};
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -46,15 +46,15 @@ fn self_signed_certificate(name: &str) -> Certificate {
 }
 
 /// An https server for this name that answers every request with `{}`.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     handshakes: Arc<AtomicU32>,
 }
 
 impl Server {
-    /// One with a certificate of this issuer for `localhost`.
-    fn start(issuer: &Issuer) -> Self {
-        Server::with(certificate(issuer, "localhost"), None, rustls::ALL_VERSIONS)
+    /// One with a certificate of this issuer for this name.
+    pub(crate) fn start(issuer: &Issuer, name: &str) -> Self {
+        Server::with(certificate(issuer, name), None, rustls::ALL_VERSIONS)
     }
 
     /// One that shows this certificate, speaks these versions, and perhaps wants clients to show one of an issuer.
@@ -106,14 +106,14 @@ impl Server {
     }
 }
 
-fn trusting(issuer: &Issuer) -> TlsOptions {
+pub(crate) fn trusting(issuer: &Issuer) -> TlsOptions {
     TlsOptions::new().extra_roots(issuer.pem()).only_extra_roots()
 }
 
 #[tokio::test]
 async fn a_root_that_is_added_is_trusted() {
     let issuer = issuer();
-    let server = Server::start(&issuer);
+    let server = Server::start(&issuer, "localhost");
     for tls in [trusting(&issuer), TlsOptions::new().extra_roots(issuer.pem())] {
         let client = server.builder(tls).build().unwrap();
         assert_eq!(text(client.list_vaults().await.unwrap()).await, "{}");
@@ -168,7 +168,7 @@ async fn c28_what_speaks_tls_1_1_is_no_peer() {
 #[tokio::test]
 async fn the_roots_of_mozilla_do_not_vouch_for_a_test() {
     let issuer = issuer();
-    let server = Server::start(&issuer);
+    let server = Server::start(&issuer, "localhost");
     let error = server.builder(TlsOptions::new().mozilla_roots()).build().unwrap().list_vaults().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls);
     let client = server.builder(TlsOptions::new().mozilla_roots().extra_roots(issuer.pem())).build().unwrap();
@@ -208,33 +208,6 @@ async fn c28_a_handshake_that_is_cut_is_tried_again() {
 async fn c28_plain_http_on_an_https_port_is_no_answer() {
     let server = server([]).await.otherwise(Script::answer(200, &[], "{}").without_reading());
     assert_eq!(https_to(&server).list_vaults().await.unwrap_err().kind(), ErrorKind::Tls);
-}
-
-#[tokio::test]
-async fn a_tunnel_leads_to_the_service_and_only_the_service_sees_the_request() {
-    let issuer = issuer();
-    let server = Server::start(&issuer);
-    let proxy = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = proxy.local_addr().unwrap();
-    let port = server.port;
-    let tunnel = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-        let (mut client, _) = proxy.accept().await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await.unwrap());
-        }
-        let mut service = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut service).await;
-        String::from_utf8(head).unwrap()
-    });
-    let builder = server.builder(trusting(&issuer)).proxy(Proxy::new(format!("http://{address}")));
-    assert_eq!(text(builder.build().unwrap().list_vaults().await.unwrap()).await, "{}");
-    let head = tunnel.await.unwrap();
-    assert!(head.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")), "{head}");
-    assert!(!head.contains("q-sign"), "{head}");
 }
 
 #[test]
