@@ -3,6 +3,8 @@
 
 mod account;
 pub use account::Account;
+mod builder;
+pub use builder::Builder;
 mod clock;
 pub use clock::Clock;
 mod cos;
@@ -10,7 +12,7 @@ pub use cos::Cos;
 mod counters;
 pub use counters::Counters;
 mod emulator;
-pub use emulator::{Builder, Emulator};
+pub use emulator::Emulator;
 mod error;
 pub use error::{Error, ErrorKind};
 mod faults;

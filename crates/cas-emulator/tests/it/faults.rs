@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use cas_emulator::{Emulator, Fault, FaultRule};
+use cas_emulator::{Fault, FaultRule};
 use cas_http::{TreeHash, VaultName};
 use http::StatusCode;
 use serde_json::json;
 
-use crate::wire::{Call, connect, pattern};
+use crate::wire::{Call, connect, pattern, with_photos};
 
 const MIB: usize = 1 << 20;
 
-async fn emulator() -> Emulator {
-    let emulator = Emulator::builder().without_port().start().await.unwrap();
-    connect(&emulator).create_vault("photos").await;
-    emulator
-}
-
 #[tokio::test]
 async fn an_error_can_be_asked_for_and_then_nothing_is_done() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     emulator.faults().add(FaultRule::new(Fault::throttle()).operation("UploadArchive").times(2));
     emulator.faults().add(FaultRule::new(Fault::unavailable()).operation("UploadArchive").times(1));
@@ -41,7 +35,7 @@ async fn an_error_can_be_asked_for_and_then_nothing_is_done() {
 
 #[tokio::test]
 async fn a_lost_answer_belongs_to_work_that_was_done() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     emulator
         .faults()
         .add(FaultRule::new(Fault::LoseAnswer).operation("CreateVault").vault(VaultName::parse("films").unwrap()));
@@ -53,7 +47,7 @@ async fn a_lost_answer_belongs_to_work_that_was_done() {
 
 #[tokio::test]
 async fn a_connection_can_end_in_the_middle_of_a_request() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     emulator.faults().add(FaultRule::new(Fault::CutRequest { after: 300_000 }).times(1));
     let mut wire = connect(&emulator);
     let call = Call::new("POST", "/-/vaults/photos/archives").body(pattern(MIB)).hashed();
@@ -68,7 +62,7 @@ async fn a_connection_can_end_in_the_middle_of_a_request() {
 
 #[tokio::test]
 async fn an_answer_can_be_cut_spoiled_and_given_a_wrong_hash() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bytes = pattern(MIB);
     let archive = wire.upload("photos", &bytes).await;
@@ -96,7 +90,7 @@ async fn an_answer_can_be_cut_spoiled_and_given_a_wrong_hash() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_can_take_its_time() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     emulator.faults().add(FaultRule::new(Fault::Delay(Duration::from_secs(20))));
     let before = tokio::time::Instant::now();
     connect(&emulator).get("/-/vaults").await.expect(200);

@@ -9,15 +9,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::wire::{Call, Wire, connect, pattern};
+use crate::wire::{Call, Wire, connect, pattern, with_photos};
 
 const MIB: usize = 1 << 20;
-
-async fn emulator() -> Emulator {
-    let emulator = Emulator::builder().without_port().start().await.unwrap();
-    connect(&emulator).create_vault("photos").await;
-    emulator
-}
 
 /// Everything below a directory, as paths from there.
 fn walk(root: &Path, below: &Path) -> Vec<String> {
@@ -36,7 +30,7 @@ fn walk(root: &Path, below: &Path) -> Vec<String> {
 /// S1: no text of a client becomes a path, whatever it is.
 #[tokio::test]
 async fn s1_no_name_of_a_client_reaches_the_file_system() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let long = "x".repeat(10_000);
     for name in [
@@ -85,7 +79,7 @@ async fn s1_no_name_of_a_client_reaches_the_file_system() {
 /// S2: a body that ends too early is no archive.
 #[tokio::test]
 async fn s2_a_body_that_is_cut_off_leaves_nothing() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let call = Call::new("POST", "/-/vaults/photos/archives").body(pattern(MIB)).hashed();
     let mut wire = connect(&emulator);
     let head = call.head(Some(&wire.credentials), wire.now);
@@ -101,7 +95,7 @@ async fn s2_a_body_that_is_cut_off_leaves_nothing() {
 /// S2: a body that falls silent is given up, and so is the connection.
 #[tokio::test(start_paused = true)]
 async fn s2_a_body_that_falls_silent_is_given_up() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("POST", "/-/vaults/photos/archives").body(pattern(MIB)).hashed();
     let head = call.head(Some(&wire.credentials), wire.now);
@@ -116,7 +110,7 @@ async fn s2_a_body_that_falls_silent_is_given_up() {
 /// S2: lengths that no archive has are refused before a byte is read.
 #[tokio::test]
 async fn s2_absurd_lengths_are_refused_at_once() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     for length in ["42949672960001", "9223372036854775808", "18446744073709551613"] {
         let mut wire = connect(&emulator);
         let call =
@@ -154,7 +148,7 @@ async fn an_early_refusal_reaches_the_client_every_time() {
 /// The rest of a small body is read, so that the connection can be used again.
 #[tokio::test]
 async fn a_small_refused_body_does_not_cost_the_connection() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("POST", "/-/vaults/none/archives").body(pattern(10_000)).hashed();
     assert_eq!(wire.send(call).await.error(), "404 ResourceNotFoundException");
@@ -164,7 +158,7 @@ async fn a_small_refused_body_does_not_cost_the_connection() {
 /// Who asks before sending a body is not told to go on when the answer is known already.
 #[tokio::test]
 async fn expect_100_continue_is_answered_with_the_refusal_or_with_go_on() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("POST", "/-/vaults/photos/archives").header("Expect", "100-continue").body("hello").hashed();
     let unsigned = call.head(None, wire.now);
@@ -180,7 +174,7 @@ async fn expect_100_continue_is_answered_with_the_refusal_or_with_go_on() {
 /// S3: slow heads are cut off.
 #[tokio::test(start_paused = true)]
 async fn s3_a_head_that_does_not_end_is_cut_off() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     wire.io.write_all(b"GET /-/vaults HTTP/1.1\r\nHost:").await.unwrap();
     let before = tokio::time::Instant::now();
@@ -191,7 +185,7 @@ async fn s3_a_head_that_does_not_end_is_cut_off() {
 /// S3: a client that does not read its answer is left.
 #[tokio::test(start_paused = true)]
 async fn s3_a_client_that_does_not_read_is_left() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", &pattern(MIB)).await;
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
@@ -252,7 +246,7 @@ async fn s3_connections_above_the_limit_wait_for_their_turn() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     for call in [
         Call::new("GET", "/-/vaults").header("x-long", "x".repeat(100_000)),
         Call::new("GET", format!("/-/vaults?marker={}", "x".repeat(100_000))),
@@ -268,7 +262,7 @@ async fn a_head_that_is_too_long_is_refused() {
 /// S9: what could be read in two ways is refused, and the connection ends, so that no second request hides in the first.
 #[tokio::test]
 async fn s9_a_request_that_can_be_read_in_two_ways_ends_the_connection() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let hidden = "DELETE /-/vaults/photos HTTP/1.1\r\nHost: x\r\n\r\n";
     for headers in [
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -289,7 +283,7 @@ async fn s9_a_request_that_can_be_read_in_two_ways_ends_the_connection() {
 
 #[tokio::test]
 async fn bytes_that_are_no_http_end_the_connection() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -308,7 +302,7 @@ async fn bytes_that_are_no_http_end_the_connection() {
 /// S13.
 #[tokio::test]
 async fn s13_documents_may_be_deep_large_or_ambiguous_without_harm() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let deep = format!("{{\"Type\":{}", "[".repeat(100_000));
     let doubled = r#"{"Type":"inventory-retrieval","Type":"archive-retrieval"}"#;
     for (body, error) in [
@@ -335,7 +329,7 @@ async fn s13_documents_may_be_deep_large_or_ambiguous_without_harm() {
 /// S14: the numbers of ranges at their extremes; overlaps and gaps are in `operations.rs`.
 #[tokio::test]
 async fn s14_ranges_at_the_ends_of_numbers_are_refused() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let upload = wire.initiate_upload("photos", MIB as u64).await;
     for range in [
@@ -363,7 +357,7 @@ async fn s14_ranges_at_the_ends_of_numbers_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_has_said_everything_still_gets_its_answer() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("GET", "/-/vaults").head(Some(&wire.credentials), wire.now);
     wire.io.write_all(&call).await.unwrap();
@@ -374,7 +368,7 @@ async fn a_client_that_has_said_everything_still_gets_its_answer() {
 
 #[tokio::test]
 async fn requests_in_a_row_are_answered_in_a_row() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("GET", "/-/vaults").head(Some(&wire.credentials), wire.now);
     wire.io.write_all(&call.repeat(10)).await.unwrap();

@@ -8,18 +8,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::wire::{Call, Wire, connect, pattern};
+use crate::wire::{Call, Wire, connect, pattern, with_photos};
 
 const MIB: usize = 1 << 20;
 
 fn hours(count: u64) -> Duration {
     Duration::from_secs(count * 3600)
-}
-
-async fn emulator() -> Emulator {
-    let emulator = Emulator::builder().without_port().start().await.unwrap();
-    connect(&emulator).create_vault("photos").await;
-    emulator
 }
 
 /// Waits until the background has done a job.
@@ -61,7 +55,7 @@ async fn a_job_waits_the_hours_of_its_tier() {
 
 #[tokio::test]
 async fn a_retrieval_is_described_as_the_service_does() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bytes = pattern(6 * MIB + MIB / 2);
     let archive = wire.upload("photos", &bytes).await;
@@ -96,7 +90,7 @@ async fn a_retrieval_is_described_as_the_service_does() {
 /// The cases of `docs/protocol.md` §4.3, on an archive of one file and on one of parts.
 #[tokio::test]
 async fn a_tree_hash_comes_with_exactly_the_ranges_that_are_one_sub_tree() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bytes = pattern(6 * MIB + MIB / 2);
     let upload = wire.initiate_upload("photos", 2 * MIB as u64).await;
@@ -169,7 +163,7 @@ async fn the_hash_of_a_range_is_told_when_the_job_is_done() {
 
 #[tokio::test]
 async fn ranges_and_words_that_make_no_sense_are_refused() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", &pattern(2 * MIB + 5)).await;
     let with = |key: &str, value: Value| {
@@ -206,7 +200,7 @@ async fn ranges_and_words_that_make_no_sense_are_refused() {
 
 #[tokio::test]
 async fn a_range_beyond_the_output_is_told_the_size() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", b"hello").await;
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
@@ -304,7 +298,7 @@ async fn an_inventory_can_be_filtered_and_continued() {
 
 #[tokio::test]
 async fn an_inventory_comes_as_csv_too() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let call = Call::new("POST", "/-/vaults/photos/archives").header("x-cas-archive-description", "say \"hi\", twice");
     let archive = wire.send(call.body("hello").hashed()).await.headers["x-cas-archive-id"].clone();
@@ -322,7 +316,7 @@ async fn an_inventory_comes_as_csv_too() {
 
 #[tokio::test]
 async fn the_inventory_of_an_empty_vault_is_empty() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let job = wire.job("photos", json!({"Type": "inventory-retrieval", "InventoryRetrievalParameters": {}})).await;
     assert_eq!(wire.output("photos", &job, None).await.expect(200).json()["ArchiveList"], json!([]));
@@ -361,7 +355,7 @@ async fn jobs_are_listed_by_state_and_page_by_page() {
 
 #[tokio::test]
 async fn a_job_and_its_output_are_gone_a_day_after_it_was_done() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", b"hello").await;
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
@@ -403,7 +397,7 @@ async fn an_output_outlives_its_archive_and_a_job_that_comes_too_late_fails() {
 
 #[tokio::test]
 async fn an_archive_is_pushed_to_cos_and_pulled_back() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bytes = pattern(2 * MIB + 99);
     let archive = wire.upload("photos", &bytes).await;
@@ -441,7 +435,7 @@ async fn an_archive_is_pushed_to_cos_and_pulled_back() {
 
 #[tokio::test]
 async fn a_pull_fails_when_the_object_is_not_there_or_not_as_it_should_be() {
-    let emulator = emulator().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let tag = emulator.cos().put("b", "o", b"hello").unwrap();
     for (changes, message) in [

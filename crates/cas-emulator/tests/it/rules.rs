@@ -7,19 +7,13 @@ use cas_http::TreeHash;
 use cas_sign::{HeaderPolicy, ParameterPolicy};
 use serde_json::{Value, json};
 
-use crate::wire::{Call, HOST, connect, pattern};
+use crate::wire::{Call, HOST, connect, pattern, with_photos};
 
 const MIB: usize = 1 << 20;
 
-async fn with_vault() -> Emulator {
-    let emulator = Emulator::builder().without_port().start().await.unwrap();
-    connect(&emulator).create_vault("photos").await;
-    emulator
-}
-
 #[tokio::test]
 async fn rule_1_two_host_headers_are_accepted_on_uploads() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let two_hosts = |call: Call| call.header("Host", format!("{HOST}:9580")).header("Host", HOST);
     let archive = two_hosts(Call::new("POST", "/-/vaults/photos/archives")).body("hello").hashed();
@@ -31,7 +25,7 @@ async fn rule_1_two_host_headers_are_accepted_on_uploads() {
 
 #[tokio::test]
 async fn rule_2_a_host_is_taken_with_and_without_its_port() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     for (sent, signed) in [
         ("127.0.0.1:9580", "127.0.0.1:9580"),
@@ -62,7 +56,7 @@ async fn rule_2_a_host_may_be_signed_with_the_port_it_was_sent_without() {
 
 #[tokio::test]
 async fn rule_3_the_target_may_be_an_absolute_url() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let list = wire.get(format!("http://{HOST}/-/vaults?limit=5")).await.expect(200).json();
     assert_eq!(list["VaultList"][0]["VaultName"], "photos");
@@ -70,7 +64,7 @@ async fn rule_3_the_target_may_be_an_absolute_url() {
 
 #[tokio::test]
 async fn rule_4_nothing_but_method_and_path_needs_to_be_signed() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bare = |call: Call| {
         call.sign_with(|signing| (signing.headers, signing.parameters) = (HeaderPolicy::None, ParameterPolicy::None))
@@ -86,7 +80,7 @@ async fn rule_4_nothing_but_method_and_path_needs_to_be_signed() {
 
 #[tokio::test]
 async fn rule_5_dates_and_content_types_may_be_missing_or_nonsense() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     for (name, value) in [
         ("Date", "2017-08-29T08:29:41Z"),
@@ -104,7 +98,7 @@ async fn rule_5_dates_and_content_types_may_be_missing_or_nonsense() {
 
 #[tokio::test]
 async fn rule_6_queries_are_read_as_official_clients_write_them() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
     wire.describe_job("photos", &job).await;
@@ -118,7 +112,7 @@ async fn rule_6_queries_are_read_as_official_clients_write_them() {
 
 #[tokio::test]
 async fn rule_7_an_empty_body_has_no_content_type() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", b"hello").await;
     let calls = [
@@ -137,7 +131,7 @@ async fn rule_7_an_empty_body_has_no_content_type() {
 
 #[tokio::test]
 async fn rule_8_every_answer_has_a_request_id() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let answers = [
         wire.get("/-/vaults").await,
@@ -155,7 +149,7 @@ async fn rule_8_every_answer_has_a_request_id() {
 
 #[tokio::test]
 async fn rule_9_every_request_with_a_range_is_answered_with_206() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", b"hello").await;
     let retrieval = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
@@ -205,7 +199,7 @@ async fn rule_10_every_job_has_every_key() {
         "Tier",
         "VaultQCS",
     ];
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let archive = wire.upload("photos", b"hello").await;
     emulator.cos().put("b", "o", b"from cos").unwrap();
@@ -227,7 +221,7 @@ async fn rule_10_every_job_has_every_key() {
 
 #[tokio::test]
 async fn rule_11_every_listing_has_a_marker() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let upload = wire.initiate_upload("photos", MIB as u64).await;
     for target in [
@@ -243,7 +237,7 @@ async fn rule_11_every_listing_has_a_marker() {
 
 #[tokio::test]
 async fn rule_12_a_description_in_a_list_of_uploads_is_a_string() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let upload = wire.initiate_upload("photos", MIB as u64).await;
     let list = wire.get("/-/vaults/photos/multipart-uploads").await.json();
@@ -254,7 +248,7 @@ async fn rule_12_a_description_in_a_list_of_uploads_is_a_string() {
 
 #[tokio::test]
 async fn rule_13_a_policy_comes_back_as_a_string() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let policy = r#"{"version":"2.0","statement":[]}"#;
     let set = Call::new("PUT", "/-/vaults/photos/access-policy").body(json!({"policy": policy}).to_string());
@@ -264,7 +258,7 @@ async fn rule_13_a_policy_comes_back_as_a_string() {
 
 #[tokio::test]
 async fn rule_14_every_aligned_slice_of_an_output_has_its_tree_hash() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let bytes = pattern(33 * MIB + 12345);
     let archive = wire.upload("photos", &bytes).await;
@@ -280,7 +274,7 @@ async fn rule_14_every_aligned_slice_of_an_output_has_its_tree_hash() {
 
 #[tokio::test]
 async fn rule_15_hashes_are_compared_without_regard_to_case() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     let hash = TreeHash::of(b"hello").to_string().to_uppercase();
     let call = Call::new("POST", "/-/vaults/photos/archives")
@@ -293,7 +287,7 @@ async fn rule_15_hashes_are_compared_without_regard_to_case() {
 
 #[tokio::test]
 async fn old_spellings_of_two_paths_are_taken() {
-    let emulator = with_vault().await;
+    let emulator = with_photos().await;
     let mut wire = connect(&emulator);
     wire.get("/-/vaults/photos/multipart-uploads/").await.expect(200);
     let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;

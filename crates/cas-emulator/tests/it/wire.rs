@@ -160,6 +160,13 @@ pub(crate) fn connect(emulator: &Emulator) -> Wire<DuplexStream> {
     Wire::new(emulator.connect(), emulator)
 }
 
+/// An emulator without a port, and in it the vault `photos`.
+pub(crate) async fn with_photos() -> Emulator {
+    let emulator = Emulator::builder().without_port().start().await.unwrap();
+    connect(&emulator).create_vault("photos").await;
+    emulator
+}
+
 /// The time of this machine, which is that of a program that runs on it.
 pub(crate) fn now() -> i64 {
     Clock::system().signing_now().unix_seconds()

@@ -1,20 +1,20 @@
-//! The life of a job: when its time has come, what it does then, and how it is described.
+//! The life of a job: when its time has come, and what it does then.
 //!
 //! Retrievals and inventories are done at once when their time has come, before the next request that could see them is answered. What
 //! copies bytes to or from COS runs in the background.
 
+mod copy;
+mod describe;
+pub(crate) use describe::{describe, tier};
+
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cas_api::inventory::{CSV_COLUMNS, InventoryEntry};
-use cas_api::{InventoryDescription, JobAction, JobDescription};
 use cas_http::document::{
-    CallbackUrl, InventoryFormat, InventoryRetrieval, JobParameters, JobStatus, NotificationConfiguration,
-    NotificationEvent, PullFromCos, PushToCos, Tier,
+    InventoryFormat, InventoryRetrieval, JobParameters, NotificationConfiguration, NotificationEvent,
 };
 use cas_http::json::{Document as _, JsonWriter};
 use cas_http::{InventoryLimit, Timestamp};
@@ -25,10 +25,10 @@ use tokio::sync::Notify;
 use crate::clock::later;
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
-use crate::store::archives::{self, InventoryFilter, NewArchive};
+use crate::store::archives::{self, InventoryFilter};
 use crate::store::jobs::{self as rows, Ending, Job};
 use crate::store::vaults;
-use crate::store::{ContentReader, PIECE, Store, blocking, expiry, storage};
+use crate::store::{Store, blocking, expiry, storage};
 
 /// What is going on with the jobs of an emulator.
 #[derive(Debug, Default)]
@@ -206,7 +206,7 @@ fn begin_copying(service: &Arc<Service>, job: Job, qcs: String) {
     service.spawn(async move {
         let id = job.id;
         let copier = worker.clone();
-        let ended = blocking(move || copy(&copier, &job)).await;
+        let ended = blocking(move || copy::copy(&copier, &job)).await;
         match ended {
             Ok(true) => {
                 if let Err(failure) = report(&worker, id, &qcs).await {
@@ -218,75 +218,6 @@ fn begin_copying(service: &Arc<Service>, job: Job, qcs: String) {
         }
         worker.jobs.copying().remove(&id);
     });
-}
-
-/// Copies to or from COS, and ends the job. False when it was gone meanwhile.
-fn copy(service: &Service, job: &Job) -> Outcome<bool> {
-    let copied = match &job.parameters {
-        JobParameters::PushToCos(parameters) => push(service, job, parameters),
-        JobParameters::PullFromCos(parameters) => pull(service, job, parameters),
-        _ => return Ok(false),
-    };
-    copied.or_else(|failure| {
-        let ending = Ending::Failed(failure.message);
-        service.store.write_now(|tx| rows::end(tx, job.id, &ending, service.clock.now()))
-    })
-}
-
-fn push(service: &Service, job: &Job, parameters: &PushToCos) -> Outcome<bool> {
-    let deleted = || Failure::bad_request("the archive was deleted");
-    let (Some(archive), Some(range)) = (&job.archive, job.range) else { return Err(deleted()) };
-    let segments = service.store.read_now(|tx| match archives::by_id(tx, archive.id)?.deleted {
-        Some(_) => Err(deleted()),
-        None => archives::segments(tx, archive.id),
-    })?;
-    let mut reader = ContentReader::new(service.store.clone(), segments, range.start()..range.end() + 1);
-    let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(storage)?;
-    while let Some(piece) = reader.next_piece()? {
-        object.write(&piece).map_err(storage)?;
-    }
-    object.finish().map_err(storage)?;
-    service.store.write_now(|tx| rows::end(tx, job.id, &Ending::Succeeded, service.clock.now()))
-}
-
-fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool> {
-    let opened = service.cos.open(&parameters.bucket, &parameters.object, parameters.condition.as_ref());
-    let mut object = opened.map_err(storage)?.map_err(Failure::bad_request)?;
-    let mut left = seek(&mut object, parameters)?;
-    let mut writer = service.store.files.create(service.ids.file_name()).map_err(storage)?;
-    let mut piece = vec![0; PIECE];
-    while left > 0 {
-        let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
-        object.read_exact(&mut piece[..length]).map_err(storage)?;
-        writer.write(&piece[..length]).map_err(storage)?;
-        left -= length as u64;
-    }
-    let sealed = writer.seal();
-    let now = service.clock.now();
-    let archive = NewArchive {
-        archive_id: service.ids.archive_id(),
-        size: sealed.payload.size,
-        tree_hash: sealed.payload.tree_hash,
-        description: parameters.archive_description.clone(),
-        created: now,
-    };
-    // One transaction: a process that is killed here makes no second archive when it comes back.
-    unless_gone(service.store.keep(sealed, |tx, blob| {
-        require_running(tx, job)?;
-        let archive = archives::insert_with_blob(tx, job.vault, &archive, blob)?;
-        rows::end(tx, job.id, &Ending::Archive(archive), now)
-    }))
-}
-
-/// Goes to the beginning of the bytes that are wanted of an object, and tells how many they are.
-fn seek(object: &mut File, parameters: &PullFromCos) -> Outcome<u64> {
-    let size = object.metadata().map_err(storage)?.len();
-    let (start, length) = parameters.range.map_or((0, size), |range| (range.start(), range.len()));
-    if length == 0 || start.checked_add(length).is_none_or(|end| end > size) {
-        return Err(Failure::bad_request(format!("the COS object has {size} bytes")));
-    }
-    object.seek(SeekFrom::Start(start)).map_err(storage)?;
-    Ok(length)
 }
 
 /// Reports a finished job to the addresses that were given with it and with its vault.
@@ -301,7 +232,7 @@ async fn report(service: &Service, id: i64, qcs: &str) -> Outcome<()> {
         vault.notification.as_deref().and_then(|json| NotificationConfiguration::from_json(json.as_bytes()).ok());
     let for_vault = for_vault.filter(|wanted| wanted.events.contains(&event)).map(|wanted| wanted.call_back_url);
     let description = Bytes::from(describe(&job, qcs).to_json());
-    for url in [call_back_url(&job.parameters).cloned(), for_vault].into_iter().flatten() {
+    for url in [describe::call_back_url(&job.parameters).cloned(), for_vault].into_iter().flatten() {
         let (notifier, description) = (service.notifier.clone(), description.clone());
         service.spawn(async move { notifier.deliver(&url, description).await });
     }
@@ -316,86 +247,4 @@ fn event(parameters: &JobParameters) -> NotificationEvent {
         JobParameters::PullFromCos(_) => NotificationEvent::PullFromCosCompleted,
         _ => NotificationEvent::Other("".into()),
     }
-}
-
-fn call_back_url(parameters: &JobParameters) -> Option<&CallbackUrl> {
-    match parameters {
-        JobParameters::ArchiveRetrieval(job) => job.call_back_url.as_ref(),
-        JobParameters::InventoryRetrieval(job) => job.call_back_url.as_ref(),
-        JobParameters::PushToCos(job) => job.call_back_url.as_ref(),
-        JobParameters::PullFromCos(job) => job.call_back_url.as_ref(),
-        _ => None,
-    }
-}
-
-/// How soon a job was wanted; `None` when its kind has no tiers.
-pub(crate) fn tier(parameters: &JobParameters) -> Option<Tier> {
-    match parameters {
-        JobParameters::ArchiveRetrieval(job) => Some(job.tier.clone().unwrap_or(Tier::Standard)),
-        JobParameters::PushToCos(job) => Some(job.tier.clone().unwrap_or(Tier::Standard)),
-        _ => None,
-    }
-}
-
-/// A job as `DescribeJob` and the reports tell it.
-pub(crate) fn describe(job: &Job, qcs: &str) -> JobDescription {
-    let action = match &job.parameters {
-        JobParameters::InventoryRetrieval(_) => JobAction::InventoryRetrieval,
-        JobParameters::PushToCos(_) => JobAction::PushToCos,
-        JobParameters::PullFromCos(_) => JobAction::PullFromCos,
-        _ => JobAction::ArchiveRetrieval,
-    };
-    let mut description = JobDescription::new(&job.job_id, action);
-    description.status = job.status.clone();
-    description.status_message = job.message.clone();
-    description.completed = job.completed.is_some();
-    description.creation_date = Some(job.created);
-    description.completion_date = job.completed;
-    description.call_back_url = call_back_url(&job.parameters).map(|url| url.as_str().to_owned());
-    description.vault_qcs = Some(qcs.to_owned());
-    description.archive_id = job.archive.as_ref().map(|archive| archive.archive_id.clone());
-    description.archive_size = job.archive.as_ref().map(|archive| archive.size);
-    description.archive_tree_hash = job.archive.as_ref().map(|archive| archive.tree_hash);
-    description.range = job.range;
-    description.tier = tier(&job.parameters);
-    match &job.parameters {
-        JobParameters::ArchiveRetrieval(parameters) => {
-            description.description = parameters.description.clone();
-            let whole =
-                job.archive.as_ref().is_some_and(|archive| job.range.map(|range| range.len()) == Some(archive.size));
-            description.tree_hash = job.tree_hash.filter(|_| whole || job.status == JobStatus::Succeeded);
-        }
-        JobParameters::InventoryRetrieval(parameters) => {
-            description.description = parameters.description.clone();
-            description.inventory_size = job.output.as_ref().map(|blob| blob.size);
-            description.inventory = Some(describe_inventory(job, parameters));
-        }
-        JobParameters::PushToCos(parameters) => {
-            description.description = parameters.description.clone();
-            description.bucket = Some(parameters.bucket.clone());
-            description.object = Some(parameters.object.clone());
-        }
-        JobParameters::PullFromCos(parameters) => {
-            description.description = parameters.description.clone();
-            description.bucket = Some(parameters.bucket.clone());
-            description.object = Some(parameters.object.clone());
-            description.object_range = parameters.range.map(|range| range.to_string());
-            description.condition = parameters.condition.clone();
-            description.archive_description =
-                Some(parameters.archive_description.as_ref().map_or(String::new(), ToString::to_string));
-        }
-        _ => {}
-    }
-    description
-}
-
-/// What was asked for; in a finished job the marker is where the next one goes on.
-fn describe_inventory(job: &Job, parameters: &InventoryRetrieval) -> InventoryDescription {
-    let mut description = InventoryDescription::default();
-    description.format = Some(parameters.format.clone().unwrap_or(InventoryFormat::Json));
-    description.start_date = parameters.start_date;
-    description.end_date = parameters.end_date;
-    description.limit = parameters.limit.map(|limit| u64::from(limit.get()));
-    description.marker = if job.completed.is_some() { job.marker.clone() } else { parameters.marker.clone() };
-    description
 }
