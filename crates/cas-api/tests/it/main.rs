@@ -4,6 +4,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod cuts;
 mod goldens;
 #[cfg(feature = "client")]
 mod hostile;
