@@ -47,9 +47,11 @@ pub enum ErrorKind {
     Throttled,
     /// The service has trouble of its own, after all repeats the retry policy allows. Wait and call again.
     Unavailable,
-    /// The operation is unsafe to repeat and may or may not have happened. Look at the service before calling again.
+    /// The operation is unsafe to repeat and may or may not have happened. Look at the service before calling again:
+    /// [`Error::what_to_look_up`] says where.
     Ambiguous,
-    /// An answer came and could not be read: it was not made by the service, or the service has changed.
+    /// An answer came and could not be read: it was not made by the service, or the service has changed. Look at what is between you and the
+    /// service. After an operation that is unsafe to repeat, look it up before calling again, as for `Ambiguous`.
     Decode,
     /// The call ended before an answer came; the kind says where. See [`cas_http::ErrorKind`] for what to do.
     Transport(cas_http::ErrorKind),
@@ -77,6 +79,7 @@ impl Context {
             DeliveryError::Wire(error) => self.error(ErrorKind::Decode, None, Cause::Wire(error)),
             DeliveryError::Http(error) => {
                 let mut error = Error::from(error);
+                error.0.operation = Some(self.operation);
                 if self.repeat == Repeat::Unsafe {
                     // It succeeded, and what came of it was cut: the same call again would do it twice.
                     error.0.kind = ErrorKind::Ambiguous;
@@ -125,6 +128,7 @@ fn kind_of(error: &ServiceError) -> ErrorKind {
         StatusCode::NOT_FOUND => ErrorKind::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Denied,
         StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled,
+        StatusCode::REQUEST_TIMEOUT => ErrorKind::Unavailable,
         status if status.is_server_error() => ErrorKind::Unavailable,
         // A redirect, or any other status that is neither a success nor an error, did not come from the service.
         status if !status.is_client_error() => ErrorKind::Decode,
@@ -199,6 +203,17 @@ impl Error {
         }
     }
 
+    /// Where to look, before calling again, to learn whether an operation that is unsafe to repeat has happened: a sentence for people.
+    ///
+    /// `None` when it surely has not happened, or may simply be repeated.
+    #[must_use]
+    pub fn what_to_look_up(&self) -> Option<&'static str> {
+        match self.0.kind {
+            ErrorKind::Ambiguous | ErrorKind::Decode => what_to_look_up(self.0.operation?),
+            _ => None,
+        }
+    }
+
     /// Whether the same call, made again later, could end otherwise without anybody mending anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -210,6 +225,21 @@ impl Error {
             }
         }
     }
+}
+
+/// For each operation that is unsafe to repeat, what shows whether it happened.
+fn what_to_look_up(operation: &str) -> Option<&'static str> {
+    Some(match operation {
+        "UploadArchive" => "the next inventory lists the archive by its tree hash if it was stored",
+        "InitiateMultipartUpload" => {
+            "the vault's multipart uploads list it if it was started; unused, it ends after 24 hours"
+        }
+        "CompleteMultipartUpload" => {
+            "the upload is still listed if it was not completed; otherwise the next inventory lists the archive by its size and tree hash"
+        }
+        "InitiateJob" => "the vault's jobs list it if it was started",
+        _ => return None,
+    })
 }
 
 impl From<cas_http::Error> for Error {
@@ -307,9 +337,16 @@ impl std::error::Error for ListingError {}
 
 #[cfg(test)]
 mod tests {
-    use cas_http::ResponseBody;
+    use cas_http::{OPERATIONS, ResponseBody};
 
     use super::*;
+
+    #[test]
+    fn what_is_unsafe_to_repeat_can_be_looked_up_and_nothing_else_needs_to() {
+        for info in OPERATIONS {
+            assert_eq!(what_to_look_up(info.name).is_some(), info.repeat == Repeat::Unsafe, "{}", info.name);
+        }
+    }
 
     #[tokio::test]
     async fn a_success_that_could_not_be_read_is_not_to_be_repeated_when_that_would_do_it_twice() {
@@ -319,7 +356,9 @@ mod tests {
         ] {
             let cause = ResponseBody::from(bytes::Bytes::from_static(b"long")).bytes(1).await.unwrap_err();
             let context = Context { operation: "UploadArchive", vault: None, repeat, report: None };
-            assert_eq!(context.delivery(DeliveryError::Http(cause)).kind(), kind);
+            let error = context.delivery(DeliveryError::Http(cause));
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.what_to_look_up().is_some(), repeat == Repeat::Unsafe);
         }
     }
 }

@@ -416,5 +416,6 @@ mod tests {
         assert_eq!(job.action.as_str(), "SelectArchive");
         assert_eq!(job.status.as_str(), "Paused");
         assert!(!job.completed);
+        assert!(read(r#"{"Action":"SelectArchive","JobId":"j","StatusCode":"Cancelled","Completed":true}"#).completed);
     }
 }

@@ -383,13 +383,13 @@ mod tests {
         {"effect":"deny","principal":{"qcs":["qcs::cam::uin/0:uin/0"]},"action":["name/cas:*"],
          "resource":["qcs::cas:ap-chengdu:uid/1250000000:vaults/photos"]}]}"#;
 
-    fn value(text: &str) -> Value {
+    fn value_of(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
     }
 
     #[test]
     fn a_policy_prints_as_the_documented_form() {
-        assert_eq!(value(sample().to_document().as_str()), value(DOCUMENT));
+        assert_eq!(value_of(sample().to_document().as_str()), value_of(DOCUMENT));
     }
 
     #[test]
@@ -398,6 +398,30 @@ mod tests {
         assert_eq!(read.to_document(), sample().to_document());
         assert_eq!(read.statements[1], sample().statements[1]);
         assert_eq!(read.statements[0].conditions.len(), 2);
+    }
+
+    /// The conditions of `docs/protocol.md` §7.1, each beside the text it prints.
+    #[test]
+    fn every_documented_condition_prints_its_operator_key_and_value_and_is_read_back() {
+        let time: Timestamp = "2016-01-01T12:00:11Z".parse().unwrap();
+        let (network, date) = ("10.121.2.0/24", "2016-01-01T12:00:11Z");
+        for (condition, operator, key, value) in [
+            (Condition::ip_equal([network]), "ip_equal", "qcs:ip", network),
+            (Condition::ip_not_equal([network]), "ip_not_equal", "qcs:ip", network),
+            (Condition::date_not_equal(time), "date_not_equal", "qcs:current_time", date),
+            (Condition::date_greater_than(time), "date_greater_than", "qcs:current_time", date),
+            (Condition::date_greater_than_equal(time), "date_greater_than_equal", "qcs:current_time", date),
+            (Condition::date_less_than(time), "date_less_than", "qcs:current_time", date),
+            (Condition::date_less_than_equal(time), "date_less_than_equal", "qcs:current_time", date),
+        ] {
+            let mut policy = sample();
+            policy.statements.truncate(1);
+            policy.statements[0].conditions = vec![condition];
+            let document = policy.to_document();
+            let printed = &value_of(document.as_str())["statement"][0]["condition"];
+            assert_eq!(*printed, serde_json::json!({ operator: { key: [value] } }));
+            assert_eq!(Policy::from_document(&document).unwrap(), policy, "{operator}");
+        }
     }
 
     #[test]

@@ -139,6 +139,7 @@ async fn errors_are_named_by_what_to_do() {
         (503, "InsufficientCapacityException", ErrorKind::Unavailable),
     ] {
         let error = failing(Script::error(status, code)).await;
+        assert_eq!(error.what_to_look_up(), None);
         assert_eq!((error.kind(), error.code(), error.status().unwrap().as_u16()), (kind, Some(code), status));
         assert_eq!((error.operation(), error.vault(), error.attempts()), (Some("DescribeVault"), Some(&vault()), 1));
         assert_eq!(error.is_retryable(), matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable), "{code}");
@@ -191,6 +192,7 @@ async fn an_unsafe_operation_whose_answer_is_lost_is_ambiguous() {
         let error = api(&server).initiate_job(vault(), JobParameters::inventory_retrieval()).await.unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Ambiguous, Some("InitiateJob")));
         assert_eq!(server.received().len(), 1, "it is not repeated");
+        assert!(error.what_to_look_up().unwrap().contains("the vault's jobs"));
         assert!(!error.is_retryable());
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use cas_api::answers::rewrite;
-use cas_api::inventory::{InventoryEntry, read_csv, read_json};
+use cas_api::inventory::{InventoryEntry, InventoryHead, read_csv, read_json};
 use cas_api::policy::Effect;
 use cas_api::{JobAction, JobDescription, UploadList};
 use cas_http::document::{InventoryFormat, JobStatus, NotificationEvent, Tier};
@@ -327,13 +327,30 @@ fn a_content_range_may_leave_the_total_unsaid() {
 }
 
 fn inventory(file: &str) -> Vec<InventoryEntry> {
+    inventory_with_head(file).1
+}
+
+fn inventory_with_head(file: &str) -> (InventoryHead, Vec<InventoryEntry>) {
     let (golden, mut entries) = (Golden::load("get_job_output", file), Vec::new());
     let read = match file.contains("csv") {
         true => read_csv(&golden.body[..], |entry| entries.push(entry)),
         false => read_json(&golden.body[..], |entry| entries.push(entry)),
     };
-    read.unwrap_or_else(|error| panic!("{file}: {error}"));
-    entries
+    (read.unwrap_or_else(|error| panic!("{file}: {error}")), entries)
+}
+
+#[test]
+fn an_inventory_says_of_which_vault_and_when() {
+    for file in ["response-inventory-json", "response-odd-inventory-json"] {
+        let head = inventory_with_head(file).0;
+        assert_eq!(
+            head.vault_qcs.as_deref(),
+            Some("qcs:id/0:cas:ap-chengdu:uid/1250000000:vaults/My.Vault-1"),
+            "{file}"
+        );
+        assert_eq!(head.date, "2024-03-01T00:00:00.000Z".parse().ok(), "{file}");
+    }
+    assert_eq!(inventory_with_head("response-inventory-csv").0, InventoryHead::default());
 }
 
 #[test]
