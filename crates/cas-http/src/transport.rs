@@ -110,12 +110,15 @@ impl Write for Transport {
 /// Only writing can be watched here. On the reading side silence is normal, between requests and while the service thinks; who waits for
 /// an answer watches that.
 ///
-/// Here is also where a connection is cut.
+/// Here is also where a connection is cut, and where one that takes no more is read to its end: a server that refuses a large body and hangs up
+/// makes our next write fail, while its answer may have arrived.
 struct Guarded<IO> {
     io: IO,
     line: Line,
     silence: Silence,
     limit: Duration,
+    /// Whether a write has found that the other end is gone. Reading tells how it ended.
+    gone: bool,
     _open: OpenConnection,
 }
 
@@ -126,7 +129,8 @@ pub(crate) fn guard(
     open: OpenConnection,
 ) -> Transport {
     let line = Line::default();
-    Transport::new(Guarded { io, line: line.clone(), silence: Silence::new(limit), limit, _open: open }, line)
+    let silence = Silence::new(limit);
+    Transport::new(Guarded { io, line: line.clone(), silence, limit, gone: false, _open: open }, line)
 }
 
 /// The time limit for silence while writing passed. Travels inside an I/O error.
@@ -148,13 +152,25 @@ impl<IO: Unpin> Guarded<IO> {
                 self.silence.moved(count as u64);
                 Poll::Ready(Ok(count))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
+            Poll::Ready(Err(error)) if !is_gone(&error) => Poll::Ready(Err(error)),
+            pending_or_gone => {
+                if pending_or_gone.is_ready() && !std::mem::replace(&mut self.gone, true) {
+                    // Whoever writes is to read now: the answer, or the end.
+                    cx.waker().wake_by_ref();
+                }
                 ready!(self.silence.poll(cx));
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, WriteStalled(self.limit))))
             }
         }
     }
+}
+
+/// Whether the other end takes nothing more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+    )
 }
 
 impl<IO: Read + Unpin> Read for Guarded<IO> {

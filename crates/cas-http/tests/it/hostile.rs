@@ -4,8 +4,14 @@
 //! on policy. Time is in `limits.rs`, redirects in `calls.rs`, repeats and clocks in `repeats.rs`, TLS and proxies in files of their own; what an
 //! answer says is looked at in cas-api.
 
+use cas_http::error_body::code;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{Error, ErrorKind, RetryPolicy};
+use cas_http::{Body, ByteRange, ContentSha256, Error, ErrorKind, PartRange, RetryPolicy, TreeHash, UploadId};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::support::{builder, ok, server, tcp_builder, vault};
 
@@ -240,60 +246,97 @@ async fn c22_compression_that_was_not_asked_for() {
     assert_eq!(refused(raw_and_on("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}")).await, ErrorKind::Protocol);
 }
 
+/// A part upload of this many bytes.
+async fn upload(client: &cas_http::Client, len: usize) -> Result<http::Response<cas_http::ResponseBody>, Error> {
+    let body = Body::from(vec![7; len]);
+    let range = PartRange::new(ByteRange::with_len(0, body.len()).unwrap());
+    let upload: UploadId = "upload-1".parse().unwrap();
+    client.upload_part(vault(), upload, range, ContentSha256::of(b""), TreeHash::of(b""), body).await
+}
+
 /// Success before the whole request was read is no success.
 #[tokio::test]
 async fn an_upload_that_succeeds_too_early_has_not_succeeded() {
-    use cas_http::{Body, ByteRange, ContentSha256, PartRange, TreeHash, UploadId};
-
     let server = server([Script::answer(204, &[], "").after_body_bytes(10).stall()]).await;
-    let body = Body::from(vec![7; 8 << 20]);
-    let range = PartRange::new(ByteRange::with_len(0, body.len()).unwrap());
-    let upload: UploadId = "upload-1".parse().unwrap();
     let client = builder(&server).retry(RetryPolicy::never()).build().unwrap();
-    let outcome = client.upload_part(vault(), upload, range, ContentSha256::of(b""), TreeHash::of(b""), body).await;
-    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Protocol);
+    assert_eq!(upload(&client, 8 << 20).await.unwrap_err().kind(), ErrorKind::Protocol);
 }
 
 /// A refusal in the middle of an upload is the answer, its body comes whole, and the rest of the upload stays here.
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_is_refused_early_is_not_sent_to_its_end() {
-    use cas_http::{Body, ByteRange, ContentSha256, PartRange, TreeHash, UploadId};
-
     let text = r#"{"code":"AccessDeniedException","message":"no","type":"Client"}"#;
     let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n", text.len());
     let second = std::time::Duration::from_secs(1);
     let refusal = Script::new().after_body_bytes(10).send(head).read_for(second).drip(text, second / 100).stall();
     let server = server([refusal, ok("{}")]).await;
-    let body = Body::from(vec![7; 64 << 20]);
-    let range = PartRange::new(ByteRange::with_len(0, body.len()).unwrap());
-    let upload: UploadId = "upload-1".parse().unwrap();
     let client = builder(&server).build().unwrap();
-    let answer =
-        client.upload_part(vault(), upload, range, ContentSha256::of(b""), TreeHash::of(b""), body).await.unwrap();
+    let answer = upload(&client, 64 << 20).await.unwrap();
     assert_eq!(answer.status(), 403);
     assert_eq!(whole_body(answer).await.unwrap(), text);
     assert!(client.counters().body_bytes_sent < 8 << 20, "{:?}", client.counters());
     assert!(all_connections_close(&client).await, "nobody can use that connection any more");
 }
 
-/// A short answer cut after each of its bytes is never taken for the whole, and a safe call gets the whole in the end.
-#[tokio::test(start_paused = true)]
-async fn c16_an_answer_cut_at_every_byte() {
-    let whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"VaultList\"";
-    for cut in 0..whole.len() {
-        for reset in [false, true] {
-            let script = Script::new().send(&whole[..cut]);
-            let script = if reset { script.reset() } else { script.close() };
-            let server = server([script, ok("{}")]).await;
-            let client = if reset { tcp_builder(&server) } else { builder(&server) }.build().unwrap();
-            let outcome = whole_answer(&client).await;
-            let head_came = cut >= whole.find("\r\n\r\n").unwrap() + 4;
-            match outcome {
-                Ok(body) => assert!(body == "{}" && !head_came, "after {cut} bytes"),
-                Err(error) => {
-                    assert!(error.kind() == ErrorKind::Disconnected && head_came, "after {cut} bytes: {error:?}")
-                }
-            }
+/// A stream that takes a mebibyte and then fails, and on which an answer has come by then.
+struct HangsUp {
+    taken: usize,
+    answer: Vec<u8>,
+}
+
+impl AsyncRead for HangsUp {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.taken < 1 << 20 {
+            return Poll::Pending;
         }
+        buf.put_slice(&std::mem::take(&mut self.answer));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for HangsUp {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.taken >= 1 << 20 {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        self.taken += bytes.len();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The write that fails is not the last word: what has come is read first, and where nothing has, the connection broke.
+#[tokio::test]
+async fn a_refusal_is_read_though_the_server_has_hung_up() {
+    let server = server([]).await;
+    for (answer, expected) in
+        [("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", Ok(403)), ("", Err(ErrorKind::Disconnected))]
+    {
+        let hang_up = move |_| std::future::ready(Ok(HangsUp { taken: 0, answer: answer.into() }));
+        let client = builder(&server).connector(hang_up).retry(RetryPolicy::never()).build().unwrap();
+        let outcome = upload(&client, 64 << 20).await;
+        assert_eq!(outcome.map(|answer| answer.status().as_u16()).map_err(|error| error.kind()), expected);
+        assert!(client.counters().body_bytes_sent < 8 << 20, "{:?}", client.counters());
+    }
+}
+
+/// On a real socket, where the end of the connection is a reset because most of the body is unread: nothing but the refusal, or a connection
+/// that broke and a small question before the body would be sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_by_a_server_that_resets_the_connection_is_read_or_found_out() {
+    let refusal = || Script::error(403, code::ACCESS_DENIED).after_body_bytes(1 << 20);
+    for script in [refusal().close(), refusal().reset()].into_iter().cycle().take(10) {
+        let server = server([script]).await.otherwise(Script::error(403, code::INVALID_SIGNATURE));
+        let client = tcp_builder(&server).build().unwrap();
+        assert_eq!(upload(&client, 64 << 20).await.unwrap().status(), 403);
+        let requests = server.received();
+        assert!(requests[1..].iter().all(|request| request.line().starts_with("GET ")), "the body was sent twice");
     }
 }
