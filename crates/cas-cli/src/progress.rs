@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
+use cas_http::UploadId;
 use cas_objects::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -35,8 +36,13 @@ pub(crate) fn waiting(title: impl Into<Cow<'static, str>>) -> ProgressBar {
     bar
 }
 
-/// Shows a transfer while it runs.
-pub(crate) async fn transfer<T>(title: String, progress: &Progress, work: impl Future<Output = T>) -> T {
+/// Shows a transfer while it runs. `begun` is called as soon as a multipart upload has begun.
+pub(crate) async fn transfer<T>(
+    title: String,
+    progress: &Progress,
+    work: impl Future<Output = T>,
+    begun: impl FnOnce(&ProgressBar, &UploadId),
+) -> T {
     let bar = bytes(title, Some(0));
     let watch = async {
         let mut tick = tokio::time::interval(INTERVAL);
@@ -59,9 +65,14 @@ pub(crate) async fn transfer<T>(title: String, progress: &Progress, work: impl F
             }
         }
     };
+    let begin = async {
+        begun(&bar, &progress.upload_begun().await);
+        std::future::pending().await
+    };
     let outcome = tokio::select! {
         outcome = work => outcome,
         never = watch => never,
+        never = begin => never,
     };
     bar.finish_and_clear();
     outcome
@@ -87,6 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_transfer_hands_its_outcome_on() {
-        assert_eq!(transfer("upload".to_owned(), &Progress::new(), async { 17 }).await, 17);
+        let outcome = transfer("upload".to_owned(), &Progress::new(), async { 17 }, |_, _| {}).await;
+        assert_eq!(outcome, 17);
     }
 }

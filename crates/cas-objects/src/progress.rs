@@ -1,10 +1,11 @@
 //! How far a transfer is, for whoever wants to show it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use cas_api::cas_http::UploadId;
+use tokio::sync::watch;
 
 /// How far a transfer is. Hand a clone to the transfer and look at [`snapshot`](Self::snapshot) as often as you like.
 ///
@@ -19,7 +20,7 @@ struct State {
     resumed_bytes: AtomicU64,
     total_parts: AtomicU64,
     done_parts: AtomicU64,
-    upload_id: Mutex<Option<UploadId>>,
+    upload_id: watch::Sender<Option<UploadId>>,
 }
 
 /// One look at a transfer.
@@ -57,7 +58,22 @@ impl Progress {
             resumed_bytes: load(&self.0.resumed_bytes),
             total_parts: load(&self.0.total_parts),
             done_parts: load(&self.0.done_parts),
-            upload_id: self.0.upload_id.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            upload_id: self.0.upload_id.borrow().clone(),
+        }
+    }
+
+    /// Waits until a multipart upload has begun, and gives its identifier: whoever keeps it can go on with the upload after any end of this
+    /// process. A transfer that is no multipart upload never gets there.
+    ///
+    /// Cancel safety: nothing is lost when the future is dropped.
+    pub async fn upload_begun(&self) -> UploadId {
+        let mut begun = self.0.upload_id.subscribe();
+        loop {
+            if let Some(id) = &*begun.borrow_and_update() {
+                return id.clone();
+            }
+            // The sender is in `self`: the wait ends with a change.
+            _ = begun.changed().await;
         }
     }
 
@@ -66,12 +82,13 @@ impl Progress {
         for counter in [&self.0.done_bytes, &self.0.resumed_bytes, &self.0.done_parts] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.0.upload_id.send_replace(None);
         self.0.total_bytes.store(total_bytes, Ordering::Relaxed);
         self.0.total_parts.store(total_parts, Ordering::Relaxed);
     }
 
-    pub(crate) fn upload_begun(&self, upload_id: &UploadId) {
-        *self.0.upload_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload_id.clone());
+    pub(crate) fn begin_upload(&self, upload_id: &UploadId) {
+        self.0.upload_id.send_replace(Some(upload_id.clone()));
     }
 
     pub(crate) fn part_done(&self, bytes: u64, resumed: bool) {
@@ -102,5 +119,16 @@ mod tests {
             let now = progress.snapshot();
             assert_eq!((now.done_bytes, now.resumed_bytes, now.done_parts), (6, 6, 1));
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_upload_is_told_its_identifier() {
+        let (progress, id) = (Progress::new(), UploadId::parse("an-upload").unwrap());
+        let waiting = progress.upload_begun();
+        let begin = async { progress.begin_upload(&id) };
+        assert_eq!(tokio::join!(waiting, begin).0, id);
+        assert_eq!(progress.upload_begun().await, id, "also afterwards");
+        progress.begin(1, 1);
+        assert_eq!(progress.snapshot().upload_id, None, "a second try is another upload");
     }
 }

@@ -170,7 +170,7 @@ impl UploadArchive {
     async fn send(self, upload: &MultipartUpload, plan: PartPlan) -> Result<Uploaded, Error> {
         let standing = plan.standing(upload.parts())?;
         self.progress.begin(plan.size(), plan.count());
-        self.progress.upload_begun(upload.id());
+        self.progress.begin_upload(upload.id());
         let sender = Arc::new(PartSender {
             vault: self.vault.clone(),
             upload_id: upload.id().clone(),

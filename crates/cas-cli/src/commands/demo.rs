@@ -201,7 +201,7 @@ async fn upload(vault: &Vault, source: Source, part_size: PartSize) -> Result<Up
     let progress = Progress::new();
     let description = Description::parse("made by cas demo")?;
     let call = vault.upload_archive(source).description(description).part_size(part_size).threshold(THRESHOLD);
-    Ok(progress::transfer("upload".to_owned(), &progress, call.progress(&progress).into_future()).await?)
+    Ok(progress::transfer("upload".to_owned(), &progress, call.progress(&progress).into_future(), |_, _| {}).await?)
 }
 
 /// The archive's entry in the vault's inventory.
@@ -234,7 +234,7 @@ async fn wait(job: &mut Job) -> Result<(), Failure> {
 async fn download(job: &Job, copy: &Path, slice_size: PartSize) -> Result<Downloaded, Failure> {
     let progress = Progress::new();
     let call = job.download_to_file(copy).overwrite(true).slice_size(slice_size).progress(&progress);
-    Ok(progress::transfer("download".to_owned(), &progress, call.into_future()).await?)
+    Ok(progress::transfer("download".to_owned(), &progress, call.into_future(), |_, _| {}).await?)
 }
 
 /// Fails when two hashes that should be one are not.

@@ -72,7 +72,7 @@ impl<'o> Target<'o> {
             call = call.slices_in_flight(count);
         }
         let title = progress::title("download", self.path);
-        let outcome = unless_interrupted(progress::transfer(title, &progress, call.into_future())).await;
+        let outcome = unless_interrupted(progress::transfer(title, &progress, call.into_future(), |_, _| {})).await;
         let (failure, is_over) = match outcome {
             Some(Ok(downloaded)) => return Ok(downloaded),
             Some(Err(error)) => {

@@ -2,6 +2,7 @@
 
 use cas_http::{ContentSha256, TreeHash, UploadId};
 use cas_objects::{ErrorKind, MULTIPART_THRESHOLD, Progress, Snapshot, Source, UploadArchive, Uploaded};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::cli::{GlobalOptions, UploadArgs};
@@ -21,7 +22,14 @@ async fn upload(args: &UploadArgs, source: Source, session: &Session, output: Ou
     let progress = Progress::new();
     let title = progress::title("upload", &args.file);
     let work = call(args, source, session).progress(&progress);
-    let outcome = unless_interrupted(progress::transfer(title, &progress, work.into_future())).await;
+    // Whoever is cut off without a word, by the power say, finds here how to go on.
+    let tell_begun = |bar: &ProgressBar, id: &UploadId| {
+        if args.resume.is_none() {
+            let command = resume_command(args, id, session);
+            bar.suspend(|| output.notice(format_args!("upload has begun; should it be cut off: {command}")));
+        }
+    };
+    let outcome = unless_interrupted(progress::transfer(title, &progress, work.into_future(), tell_begun)).await;
     let (failure, kept) = match outcome {
         Some(Ok(uploaded)) => return tell(args, &uploaded, output),
         Some(Err(error)) => {

@@ -86,6 +86,24 @@ fn an_interrupted_upload_goes_on_where_it_was() {
 }
 
 #[test]
+fn an_upload_that_is_killed_loses_no_part_that_was_acknowledged() {
+    let service = Service::start();
+    let folder = service.folder();
+    service.hang("UploadPart", 3);
+    let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
+    let mut child = folder.command(CAS, &words).spawn().unwrap();
+    service.wait_until_it_hangs(&mut child);
+    child.kill().unwrap();
+    let run = folder.finish("(killed)".to_owned(), child.wait_with_output().unwrap());
+
+    service.emulator.faults().clear();
+    let command = run.stderr.lines().find_map(|line| line.split_once("should it be cut off: ")).unwrap().1;
+    let uploaded = folder.paste(&format!("{command} --json")).ok().json();
+    assert_eq!((&uploaded["parts"], &uploaded["parts_sent"]), (&json!(7), &json!(4)));
+    assert_eq!(text(&uploaded, "tree_hash"), TREE_HASH);
+}
+
+#[test]
 fn an_upload_that_the_service_stops_goes_on_too() {
     let service = Service::start();
     let folder = service.folder();
@@ -105,7 +123,7 @@ fn an_upload_whose_end_nobody_knows_is_not_said_to_be_kept() {
     service.emulator.faults().add(FaultRule::new(Fault::LoseAnswer).operation("CompleteMultipartUpload"));
     let run = folder.run(&["upload", "films", "my film", "--part-size", "1M"]).ends_with(1).complains(TREE_HASH);
     let run = run.complains("cas inventory");
-    assert!(!run.stderr.contains("--resume"), "{}", run.stderr);
+    assert!(!run.stderr.contains("go on with"), "{}", run.stderr);
 }
 
 #[test]
@@ -134,8 +152,8 @@ fn an_upload_in_one_request_leaves_nothing_when_it_is_interrupted() {
     assert_eq!((text(&error, "kind").as_str(), &error["upload_id"]), ("interrupted", &json!(null)));
 }
 
-#[test]
-fn an_interrupted_download_goes_on_where_it_was() {
+/// Stops a download of two ranges in the second one, goes on with the command that `stop` gives, and looks whether only that range is fetched.
+fn stop_and_go_on(stop: impl FnOnce(&Folder, Child, String) -> String) {
     let service = Service::start();
     let folder = service.folder();
     // Two ranges of 32 MiB at most.
@@ -147,14 +165,31 @@ fn an_interrupted_download_goes_on_where_it_was() {
     let words = ["fetch", "films", &job, "film back", "--ranges-in-flight", "1"];
     let mut child = folder.command(CAS, &words).spawn().unwrap();
     service.wait_until_it_hangs(&mut child);
-    let run = interrupt(&folder, child).ends_with(7).complains("download of film back was stopped");
+    let command = stop(&folder, child, format!("cas fetch films {job} 'film back'"));
     assert!(folder.exists("film back.cas-part") && !folder.exists("film back"));
 
     service.emulator.faults().clear();
-    let fetched = folder.paste(&format!("{} --json", command_to_go_on(&run))).ok().json();
+    let fetched = folder.paste(&format!("{command} --json")).ok().json();
     assert_eq!((&fetched["ranges"], &fetched["ranges_fetched"]), (&json!(2), &json!(1)));
     assert!(folder.read("film back") == film);
     assert!(!folder.exists("film back.cas-part") && !folder.exists("film back.cas-journal"));
+}
+
+#[test]
+fn an_interrupted_download_goes_on_where_it_was() {
+    stop_and_go_on(|folder, child, _| {
+        let run = interrupt(folder, child).ends_with(7).complains("download of film back was stopped");
+        command_to_go_on(&run)
+    });
+}
+
+#[test]
+fn a_download_that_is_killed_goes_on_with_the_same_command() {
+    stop_and_go_on(|_, mut child, same_command| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        same_command
+    });
 }
 
 #[test]
