@@ -29,7 +29,7 @@ pub const PARTS_IN_FLIGHT: usize = 4;
 /// Memory: 1 MiB per part being hashed and less than 1 MiB per part being sent, whatever the size of a part or the archive.
 ///
 /// Cancel safety: dropping the future stops it. Parts that were acknowledged stay with the service, and
-/// [`Progress::snapshot`] has the upload's identifier for [`Vault::resume_upload`]. When it is dropped during the single request of a small
+/// [`Progress::upload_begun`] has given the upload's identifier for [`Vault::resume_upload`]. When it is dropped during the single request of a small
 /// archive, or while the parts are made an archive, the archive may be stored all the same: the vault's next inventory tells.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is uploaded until it is awaited"]
