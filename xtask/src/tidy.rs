@@ -3,6 +3,7 @@
 //! Here are the table of rules and the walk that reads the repository once. A rule is a pure function from the files to its findings; the
 //! functions are in the modules below, by what they read.
 
+mod errors;
 mod goldens;
 mod hostile;
 mod markdown;
@@ -76,6 +77,10 @@ const RULES: &[Rule] = &[
     Rule {
         reason: "a kind of hostile answer that nobody tests is one that nobody withstands",
         check: hostile::unnumbered_trouble,
+    },
+    Rule {
+        reason: "whoever meets an error finds on one page what happened and what to do",
+        check: errors::kinds_without_a_row,
     },
 ];
 
