@@ -1,6 +1,6 @@
 //! What the service says of jobs.
 
-use cas_http::document::{CosCondition, InventoryFormat, JobStatus, Tier};
+use cas_http::document::{CallbackUrl, CosCondition, InventoryFormat, JobStatus, Tier};
 use cas_http::json::{Document, JsonObject, JsonWriter};
 use cas_http::{ArchiveId, ByteRange, JobId, Marker, Timestamp, TreeHash, VaultName, WireError};
 use serde_json::Value;
@@ -43,7 +43,7 @@ pub struct JobDescription {
     /// The free text given when it was started.
     pub description: Option<String>,
     /// The address given when it was started.
-    pub call_back_url: Option<String>,
+    pub call_back_url: Option<CallbackUrl>,
     /// The vault's resource name.
     pub vault_qcs: Option<String>,
     /// The archive: the one retrieved or pushed, or the new one that was pulled.
@@ -190,6 +190,7 @@ impl JobDescription {
         };
         let status: JobStatus = object.require("StatusCode")?;
         let ended = matches!(status, JobStatus::Succeeded | JobStatus::Failed);
+        let address: Option<String> = object.parse("CallBackUrl")?.or(object.parse("JobCallBackUrl")?);
         Ok(JobDescription {
             job_id: object.require("JobId")?,
             action,
@@ -199,7 +200,7 @@ impl JobDescription {
             creation_date: object.parse("CreationDate")?,
             completion_date: object.parse("CompletionDate")?,
             description: object.parse("JobDescription")?,
-            call_back_url: object.parse("CallBackUrl")?.or(object.parse("JobCallBackUrl")?),
+            call_back_url: address.map(CallbackUrl::repeated),
             vault_qcs: object.parse("VaultQCS")?,
             archive_id,
             archive_size: object.number("ArchiveSizeInBytes")?,
@@ -219,7 +220,7 @@ impl JobDescription {
 
     /// Every key in every job, as official clients need it: null for what does not apply, `""` for an absent text.
     fn writer(&self) -> JsonWriter {
-        let call_back_url = self.call_back_url.as_deref().unwrap_or_default();
+        let call_back_url = self.call_back_url.as_ref().map_or("", CallbackUrl::as_str);
         JsonWriter::new()
             .set("Action", self.action.as_str())
             .set_or_null("ArchiveDescription", self.archive_description.as_ref())
@@ -376,7 +377,7 @@ mod tests {
         assert_eq!(job.action, JobAction::InventoryRetrieval);
         assert_eq!(job.inventory.unwrap().limit, None);
         assert_eq!(job.inventory_size, Some(12));
-        assert_eq!(job.call_back_url.as_deref(), Some("http://e.com/"));
+        assert_eq!(job.call_back_url.as_ref().map(CallbackUrl::as_str), Some("http://e.com/"));
     }
 
     #[test]

@@ -111,8 +111,9 @@ open_enum! {
 
 /// An address the service calls when a job is done: it begins with `http://` or `https://`.
 ///
-/// The call carries no authentication: whoever receives it must ask the service with `DescribeJob`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The call carries no authentication: whoever receives it must ask the service with `DescribeJob`. Some put a password or a token into the
+/// address to know it by; `Display` and `Debug` leave out user and query, [`as_str`](Self::as_str) gives the whole.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CallbackUrl(Box<str>);
 
 impl CallbackUrl {
@@ -131,9 +132,15 @@ impl CallbackUrl {
             _ => Err(InvalidValue::new(
                 "callback URL",
                 "expected http:// or https:// with a host, at most 2048 bytes",
-                text,
+                text.rsplit_once('@').map_or(text, |(_, rest)| rest),
             )),
         }
+    }
+
+    /// An address as the service repeats it, whatever it is.
+    #[must_use]
+    pub fn repeated(text: impl Into<Box<str>>) -> Self {
+        CallbackUrl(text.into())
     }
 
     /// The text.
@@ -143,9 +150,20 @@ impl CallbackUrl {
     }
 }
 
+/// Without user, password and query.
 impl fmt::Display for CallbackUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (url, query) = self.0.split_once(['?', '#']).map_or((&*self.0, ""), |(url, _)| (url, "?…"));
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let host_and_path = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+        let colon = if scheme.is_empty() { "" } else { "://" };
+        write!(f, "{scheme}{colon}{host_and_path}{query}")
+    }
+}
+
+impl fmt::Debug for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallbackUrl({self})")
     }
 }
 
@@ -595,6 +613,15 @@ mod tests {
         let text = document.to_json();
         assert_eq!(D::from_json(&text).unwrap(), document);
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_a_callback_url_is_known_by_is_not_shown() {
+        let url = CallbackUrl::parse("https://me:hunter2@e.com:81/jobs?token=hunter2").unwrap();
+        assert_eq!(format!("{url} {url:?}"), "https://e.com:81/jobs?… CallbackUrl(https://e.com:81/jobs?…)");
+        assert_eq!(url.as_str(), "https://me:hunter2@e.com:81/jobs?token=hunter2");
+        assert_eq!(CallbackUrl::repeated("me:hunter2@e.com#x").to_string(), "e.com?…");
+        assert!(!CallbackUrl::parse("ftp://me:hunter2@e.com").unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

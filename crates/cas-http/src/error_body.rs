@@ -128,10 +128,18 @@ fn start_of(body: &[u8]) -> Option<Box<str>> {
     if start.is_empty() { None } else { Some(start) }
 }
 
-/// Text from a stranger, made fit for a terminal: control characters become blanks, and it is cut.
+/// Text from a stranger, made fit for a terminal and a log: control characters become blanks, it is cut, and a signature of ours that it
+/// repeats is left out.
 fn printable(text: &str, max_chars: usize) -> Box<str> {
-    let visible = text.chars().take(max_chars).map(|c| if c.is_control() { ' ' } else { c });
-    visible.collect::<String>().into()
+    const SIGNATURE: &str = "q-signature=";
+    let visible: String = text.chars().take(max_chars).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut parts = visible.split(SIGNATURE);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown += "q-signature: REDACTED";
+        shown += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    shown.into()
 }
 
 impl fmt::Display for ServiceError {
@@ -184,6 +192,13 @@ mod tests {
         assert!(read(500, &"x".repeat(10_000)).to_string().len() < 300);
         assert!(!read(500, "a\u{1b}[31mred").to_string().contains('\u{1b}'));
         assert_eq!(read(500, r#"{"code":17}"#).code, None);
+    }
+
+    #[test]
+    fn a_signature_that_is_repeated_is_left_out() {
+        let error = read(400, r#"{"code":"X","message":"your q-ak=id&q-signature=0123abcdef&x, and q-signature=00"}"#);
+        assert_eq!(error.message.as_deref(), Some("your q-ak=id&q-signature: REDACTED&x, and q-signature: REDACTED"));
+        assert!(!read(502, "<html> q-signature=0123").to_string().contains("0123"));
     }
 
     #[test]

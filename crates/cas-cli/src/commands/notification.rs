@@ -14,7 +14,7 @@ pub(crate) async fn show(name: &VaultName, session: &Session, output: Output) ->
         session.api().get_vault_notifications(name).await?.configuration;
     let events: Vec<&str> = events.iter().map(NotificationEvent::as_str).collect();
     let json = json!({"vault": name.as_str(), "url": call_back_url.as_str(), "events": events});
-    let facts = Table::of_facts([("address", call_back_url.to_string()), ("events", events.join(" "))]);
+    let facts = Table::of_facts([("address", call_back_url.as_str().to_owned()), ("events", events.join(" "))]);
     output.result(&json, facts)
 }
 

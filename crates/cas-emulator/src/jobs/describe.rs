@@ -38,7 +38,7 @@ pub(crate) fn describe(job: &Job, qcs: &str) -> JobDescription {
     description.completed = job.completed.is_some();
     description.creation_date = Some(job.created);
     description.completion_date = job.completed;
-    description.call_back_url = call_back_url(&job.parameters).map(|url| url.as_str().to_owned());
+    description.call_back_url = call_back_url(&job.parameters).cloned();
     description.vault_qcs = Some(qcs.to_owned());
     description.archive_id = job.archive.as_ref().map(|archive| archive.archive_id.clone());
     description.archive_size = job.archive.as_ref().map(|archive| archive.size);
