@@ -23,7 +23,7 @@ use crate::error_body::code;
 use crate::exchange::Exchange;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, Uid, VaultName};
-use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, operation_span};
+use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, operation_span};
 use crate::ops::{DescribeVault, Operation};
 use crate::raw::Raw;
 use crate::response_body::ResponseBody;
@@ -150,7 +150,8 @@ impl<O: Operation> Caller<O> for Client {
             let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
             let run = self.shared.prepare(operation.info(), operation.vault().cloned(), uid, request, options)?;
             let span = operation_span(run.info, run.vault.as_ref(), &run.head);
-            self.shared.run(run).instrument(span).await
+            let outcome = async move { self.shared.run(run).await.inspect_err(log_failure) };
+            outcome.instrument(span).await
         })
     }
 }

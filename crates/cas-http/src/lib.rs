@@ -30,6 +30,9 @@ pub use cas_treehash::{ContentSha256, TreeHash};
 pub mod credentials;
 #[cfg(feature = "client")]
 #[cfg(any(test, feature = "test-util"))]
+pub mod secret_watch;
+#[cfg(feature = "client")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
 #[cfg(feature = "blocking")]

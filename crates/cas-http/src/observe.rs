@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Uri};
 use tracing::{Span, field};
 
+use crate::error::Error;
 use crate::id::VaultName;
 use crate::wire::OperationInfo;
 
@@ -126,6 +127,12 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
         span.record("http.request.resend_count", attempt - 1);
     }
     span
+}
+
+/// A line for a call that ended without an answer, or whose answer broke off; with all that is known of the error for who wants to read on.
+pub(crate) fn log_failure(error: &Error) {
+    tracing::debug!(kind = error.kind().word(), attempts = error.attempts(), %error, "failed");
+    tracing::trace!(?error, "failed");
 }
 
 /// A URL for logs: the values of query parameters that are not known to be harmless are left out.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
-use crate::observe::{Counts, add};
+use crate::observe::{Counts, add, log_failure};
 use crate::timeout::Silence;
 use crate::transport::Line;
 
@@ -238,7 +238,8 @@ impl ResponseBody {
             }
             _ => None,
         });
-        if error.is_some() {
+        if let Some(error) = &error {
+            log_failure(error);
             // The connection goes with the rest of the body.
             self.source = Source::Memory(Bytes::new());
         }

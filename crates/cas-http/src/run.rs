@@ -100,7 +100,6 @@ impl Run {
                 Ok(answer)
             }
             Ended::Failure(failure) => {
-                tracing::debug!(kind = failure.kind.word(), attempts = facts.attempts, "failed");
                 let error = failure.into_error();
                 if outcome != Outcome::Unknown {
                     return Err(error.with_facts(facts));

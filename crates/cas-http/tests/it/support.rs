@@ -33,7 +33,7 @@ pub(crate) fn tcp_builder(server: &ScriptedServer) -> ClientBuilder {
 }
 
 pub(crate) async fn server(scripts: impl IntoIterator<Item = Script>) -> ScriptedServer {
-    crate::secrets::watch_the_log();
+    cas_http::secret_watch::watch_the_log();
     ScriptedServer::start(scripts).await.unwrap()
 }
 
