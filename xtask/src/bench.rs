@@ -27,6 +27,11 @@ const BENCHES: &[Bench] = &[
         about: "Content hash and tree hash, kernel by kernel, beside ring.",
     },
     Bench {
+        name: "http",
+        package: "cas-http",
+        about: "Small requests beside hyper and reqwest, large bodies beside a loop of writes.",
+    },
+    Bench {
         name: "emulator",
         package: "cas-emulator",
         about: "Uploads beside a server that only hashes, small requests, memory.",
@@ -70,7 +75,7 @@ mod tests {
     fn an_unknown_name_and_no_name_are_told_what_there_is() {
         for words in [&["hush"][..], &[]] {
             let message = line(words).unwrap_err().to_string();
-            assert!(message.ends_with("There are: sign, hash, emulator"), "{message}");
+            assert!(message.ends_with("There are: sign, hash, http, emulator"), "{message}");
         }
     }
 }
