@@ -29,7 +29,7 @@ use crate::wire::{AnyBody, Operation, OperationInfo, Repeat, Shape, escape};
 /// let initiate = Raw::new(Method::POST, format!("vaults/{vault}/lock-policy"))?.json(r#"{"Policy":"…"}"#);
 /// let complete = Raw::new(Method::POST, format!("vaults/{vault}/lock-policy/{}", escape(lock_id)))?;
 /// let tag = Raw::new(Method::POST, format!("vaults/{vault}/tags"))?
-///     .query("operation", "add")
+///     .query("operation", "add")?
 ///     .json(r#"{"Tags":{"year":"2026"}}"#)
 ///     .repeat(Repeat::Safe);
 ///
@@ -58,7 +58,7 @@ impl Raw {
     ///
     /// # Errors
     ///
-    /// When the path is empty, has a byte that no path may have, a query among them, or a `%` that escapes nothing; and for the method
+    /// When the path is empty or longer than 16 KiB, has a byte that no path may have, a query among them, or a `%` that escapes nothing; and for the method
     /// `CONNECT`, which is for proxies.
     pub fn new(method: Method, path: impl Into<String>) -> Result<Self, InvalidValue> {
         let path = path.into();
@@ -74,12 +74,18 @@ impl Raw {
     }
 
     /// Adds a query parameter; name and value are escaped.
-    #[must_use]
-    pub fn query(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When path and query together would be longer than 16 KiB, which is more than servers take.
+    pub fn query(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         self.query.push(separator);
         self.query += &format!("{}={}", escape(name.as_ref()), escape(value.as_ref()));
-        self
+        if self.path.len() + self.query.len() > MAX_TARGET {
+            return Err(InvalidValue::new("query", "expected at most 16 KiB of path and query", name));
+        }
+        Ok(self)
     }
 
     /// Sets a header. One that belongs to the connection or the signature makes the call fail; `Content-Length` follows from the body.
@@ -109,6 +115,9 @@ impl Raw {
         self
     }
 }
+
+/// Most bytes of a path and its query.
+const MAX_TARGET: usize = 16 << 10;
 
 /// What is true of raw requests, by what a repeat of them does.
 static SAFE: OperationInfo = info(Repeat::Safe);
@@ -188,8 +197,8 @@ impl<C> crate::call::Pending<C, Raw> {
 
 /// Why a path cannot be sent; `None` when it can.
 fn what_is_wrong(path: &str) -> Option<&'static str> {
-    if path.is_empty() {
-        return Some("expected at least one byte");
+    if path.is_empty() || path.len() > MAX_TARGET {
+        return Some("expected 1 byte to 16 KiB");
     }
     let stands_in_a_path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
     if !path.bytes().all(stands_in_a_path) {
@@ -234,6 +243,10 @@ mod tests {
             assert!(Raw::new(Method::GET, path).is_err(), "{path:?}");
         }
         assert!(Raw::new(Method::CONNECT, "a").is_err());
+        let longest = "a".repeat(MAX_TARGET);
+        assert_eq!(raw(&longest).encode(Uid::Own).uri().path().len(), MAX_TARGET + "/-/".len());
+        assert!(Raw::new(Method::GET, longest.clone() + "a").is_err());
+        assert!(raw(&longest).query("a", "").is_err());
     }
 
     #[test]
@@ -264,7 +277,8 @@ mod tests {
 
     #[test]
     fn the_length_is_that_of_the_body_and_what_is_written_in_the_query_arrives() {
-        let request = raw("x").header(CONTENT_LENGTH, 99.into()).query("a b", "c&d=é").query("e", "").encode(Uid::Own);
+        let request = raw("x").header(CONTENT_LENGTH, 99.into()).query("a b", "c&d=é").unwrap();
+        let request = request.query("e", "").unwrap().encode(Uid::Own);
         assert_eq!(request.uri(), "/-/x?a%20b=c%26d%3D%C3%A9&e=");
         assert!(request.headers().is_empty());
         assert_eq!(raw("x").body("1234").encode(Uid::Own).headers()[CONTENT_LENGTH], "4");
@@ -274,7 +288,7 @@ mod tests {
     fn what_it_carries_is_not_shown() {
         let shown = format!(
             "{:?}",
-            raw("x").query("q", "hunter2").header(CONTENT_TYPE, "hunter2".parse().unwrap()).body("hunter2")
+            raw("x").query("q", "hunter2").unwrap().header(CONTENT_TYPE, "hunter2".parse().unwrap()).body("hunter2")
         );
         assert!(shown.contains("content-type") && !shown.contains("hunter2"), "{shown}");
     }

@@ -12,7 +12,7 @@ use crate::support::{builder, ok, report, server, text, vault};
 const DOCUMENT: &str = r#"{"Tags":{"year":"2026"}}"#;
 
 fn add_tags() -> Raw {
-    Raw::new(Method::POST, "vaults/photos/tags").unwrap().query("operation", "add").json(DOCUMENT)
+    Raw::new(Method::POST, "vaults/photos/tags").unwrap().query("operation", "add").unwrap().json(DOCUMENT)
 }
 
 #[tokio::test]

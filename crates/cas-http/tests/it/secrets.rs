@@ -123,7 +123,7 @@ fn no_value_that_holds_a_secret_shows_it() {
     let built = client.tls(tls.clone());
     let url = CallbackUrl::parse("https://me:hunter2@e.com/jobs?token=hunter2").unwrap();
     let job = JobParameters::InventoryRetrieval(InventoryRetrieval::new().call_back_url(url.clone()));
-    let raw = Raw::new(Method::POST, "x").unwrap().query("token", "hunter2").body("hunter2");
+    let raw = Raw::new(Method::POST, "x").unwrap().query("token", "hunter2").unwrap().body("hunter2");
     let no_tls = Client::builder().environment(&environment).proxy(proxy.clone()).build().unwrap();
     let pending = no_tls.raw(raw.clone()).header(HeaderName::from_static("x-mine"), "hunter2".parse().unwrap());
     let texts = [
