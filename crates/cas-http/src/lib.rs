@@ -2,7 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
-pub mod wire;
+mod table;
 pub mod document;
 pub mod error_body;
 pub mod header;
@@ -12,6 +12,7 @@ pub mod ops;
 pub mod range;
 mod raw;
 mod timestamp;
+pub mod wire;
 
 pub use error_body::ServiceError;
 pub use id::{
