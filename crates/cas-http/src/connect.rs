@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
@@ -116,11 +115,11 @@ impl Connector {
             match dial {
                 Dial::Custom(dial) => {
                     let stream = dial(uri).await.map_err(|error| failed(Box::new(error)))?;
-                    Ok(guard(TokioIo::new(stream), timeouts.write, open.enter()))
+                    Ok(guard(stream, timeouts.write, open.enter()))
                 }
                 Dial::Tcp(tcp) => {
                     let stream = tcp.clone().call(uri).await.map_err(|error| failed(Box::new(error)))?;
-                    Ok(guard(stream, timeouts.write, open.enter()))
+                    Ok(guard(stream.into_inner(), timeouts.write, open.enter()))
                 }
             }
         };

@@ -12,6 +12,8 @@ use std::time::Duration;
 use futures::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::observe::OpenConnection;
 use crate::timeout::Silence;
@@ -117,20 +119,23 @@ struct Guarded<IO> {
     line: Line,
     silence: Silence,
     limit: Duration,
-    /// Whether a write has found that the other end is gone. Reading tells how it ended.
+    /// Whether a write has found that the other end is gone.
     gone: bool,
+    /// Whether there is nothing more to read.
+    ended: bool,
     _open: OpenConnection,
 }
 
 /// A stream that was just made, as a connection.
 pub(crate) fn guard(
-    io: impl Read + Write + Send + Unpin + 'static,
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     limit: Duration,
     open: OpenConnection,
 ) -> Transport {
     let line = Line::default();
     let silence = Silence::new(limit);
-    Transport::new(Guarded { io, line: line.clone(), silence, limit, gone: false, _open: open }, line)
+    let guarded = Guarded { io, line: line.clone(), silence, limit, gone: false, ended: false, _open: open };
+    Transport::new(TokioIo::new(guarded), line)
 }
 
 /// The time limit for silence while writing passed. Travels inside an I/O error.
@@ -146,18 +151,28 @@ impl fmt::Display for WriteStalled {
 impl std::error::Error for WriteStalled {}
 
 impl<IO: Unpin> Guarded<IO> {
+    /// What comes of a write. While there may be something to read, it is reading that tells of the end.
+    fn watch_write(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(error)) if is_gone(&error) && !self.ended => {
+                if !std::mem::replace(&mut self.gone, true) {
+                    // Whoever writes is to read now.
+                    cx.waker().wake_by_ref();
+                }
+                self.watch(cx, Poll::Pending)
+            }
+            written => self.watch(cx, written),
+        }
+    }
+
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
                 self.silence.moved(count as u64);
                 Poll::Ready(Ok(count))
             }
-            Poll::Ready(Err(error)) if !is_gone(&error) => Poll::Ready(Err(error)),
-            pending_or_gone => {
-                if pending_or_gone.is_ready() && !std::mem::replace(&mut self.gone, true) {
-                    // Whoever writes is to read now: the answer, or the end.
-                    cx.waker().wake_by_ref();
-                }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
                 ready!(self.silence.poll(cx));
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, WriteStalled(self.limit))))
             }
@@ -173,22 +188,25 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-impl<IO: Read + Unpin> Read for Guarded<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.line.check(cx)?;
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
+        self.ended = read.is_err() || buf.filled().len() == before;
+        Poll::Ready(read)
     }
 }
 
-impl<IO: Write + Unpin> Write for Guarded<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.watch(cx, written)
+        self.watch_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.watch(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
+        self.watch_write(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -206,6 +224,6 @@ impl<IO: Write + Unpin> Write for Guarded<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
+        self.watch_write(cx, written)
     }
 }
