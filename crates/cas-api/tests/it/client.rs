@@ -3,19 +3,10 @@
 use cas_api::{CasApi, Error, ErrorKind, Pages};
 use cas_http::document::JobParameters;
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{ArchiveId, Client, JobId, Marker, RetryPolicy, VaultName};
-use cas_sign::Credentials;
+use cas_http::{ArchiveId, Client, JobId, Marker, RetryPolicy};
 use futures::{StreamExt, TryStreamExt};
 
-fn api(server: &ScriptedServer) -> CasApi {
-    let credentials = Credentials::new("example-secret-id", "example-secret-key").unwrap();
-    let client = Client::builder().endpoint(server.endpoint()).credentials(credentials).build().unwrap();
-    CasApi::new(client)
-}
-
-fn vault() -> VaultName {
-    "photos".parse().unwrap()
-}
+use crate::support::{api, vault};
 
 fn json(body: &str) -> Script {
     Script::answer(200, &[("content-type", "application/json")], body)

@@ -16,11 +16,12 @@ use cas_api::{CasApi, Error, ErrorKind, Output};
 use cas_http::ops::AnyOperation;
 use cas_http::test_util::ManualClock;
 use cas_http::wire::Repeat;
-use cas_http::{Client, Credentials, OPERATIONS, OperationInfo, Pending, RetryPolicy, TimeLimit, Uid};
+use cas_http::{OPERATIONS, OperationInfo, Pending, RetryPolicy, TimeLimit, Uid};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::goldens::Golden;
+use crate::support::builder;
 
 /// Where the first connection is cut: after this many bytes.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ struct Story {
 }
 
 /// What a call yields, of all operations in one form: status, headers, document and archive data.
-type Delivered = (StatusCode, HeaderMap, Bytes, Bytes);
+pub(crate) type Delivered = (StatusCode, HeaderMap, Bytes, Bytes);
 
 /// A dispatch of every operation to its typed call.
 macro_rules! call_any {
@@ -72,7 +73,7 @@ macro_rules! call_any {
         fn $method_name:ident: $name:ident = $method:ident $path:literal, $repeat:ident, $shape:ident { $($required:tt)* }
         $( optional { $($optional:tt)* } )?
     )*) => {
-        async fn call(api: &CasApi, uid: Uid, operation: AnyOperation, data: Bytes) -> Result<Delivered, Error> {
+        pub(crate) async fn call(api: &CasApi, uid: Uid, operation: AnyOperation, data: Bytes) -> Result<Delivered, Error> {
             match operation {
                 $( AnyOperation::$name(operation) => call_one!($shape, api, uid, operation, data), )*
                 other => panic!("{other:?} is not in the table"),
@@ -291,9 +292,8 @@ impl Server {
 
     fn api(&self, retry: RetryPolicy) -> CasApi {
         let server = self.clone();
-        let client = Client::builder()
+        let client = builder()
             .endpoint("http://cas.example")
-            .credentials(Credentials::new("example-secret-id", "example-secret-key").unwrap())
             .clock(ManualClock::default())
             .seed(1)
             .retry(retry)

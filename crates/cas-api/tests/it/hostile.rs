@@ -1,23 +1,14 @@
 //! Answers whose framing is sound and whose content is not, numbered as the page on testing lists them. None may pass for what it is not, take
 //! more memory than an answer may have, or put what a stranger wrote on a terminal.
 
-use cas_api::{CasApi, Error, ErrorKind};
+use cas_api::{Error, ErrorKind};
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{
-    ArchiveId, ByteRange, Client, ContentSha256, Credentials, JobId, PartRange, TreeHash, UploadId, VaultName,
-};
+use cas_http::{ArchiveId, ByteRange, ContentSha256, JobId, PartRange, TreeHash, UploadId};
 
-fn api(server: &ScriptedServer) -> CasApi {
-    let credentials = Credentials::new("example-secret-id", "example-secret-key").unwrap();
-    Client::builder().endpoint(server.endpoint()).credentials(credentials).build().unwrap().into()
-}
+use crate::support::{api, vault};
 
 async fn server(script: Script) -> ScriptedServer {
     ScriptedServer::start([script]).await.unwrap()
-}
-
-fn vault() -> VaultName {
-    "photos".parse().unwrap()
 }
 
 /// What becomes of a listing of vaults that is answered so.
@@ -31,6 +22,7 @@ async fn json(body: impl AsRef<[u8]>) -> Result<usize, Error> {
 
 /// Its message with all causes is one that a terminal can show.
 fn shown(error: &Error) -> String {
+    cas_http::secret_watch::shown(error);
     let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     let text = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     assert!(!text.contains(|c: char| c.is_control()) && text.len() < 2000, "{text:?}");

@@ -9,3 +9,7 @@ mod cuts;
 mod goldens;
 #[cfg(feature = "client")]
 mod hostile;
+#[cfg(feature = "client")]
+mod secrets;
+#[cfg(feature = "client")]
+mod support;
