@@ -3,11 +3,12 @@
 use anyhow::Result;
 use bytes::Bytes;
 use cas_emulator::{Fault, FaultRule};
-use cas_http::{Client, MIB, PartSize};
-use cas_objects::{Account, ErrorKind, Source};
+use cas_http::{ByteRange, Client, MIB, PartSize};
+use cas_objects::{Account, ErrorKind, Progress, Source};
 use cas_tests::{Rig, data};
 use cas_treehash::{ContentSha256, TreeHash};
 use futures::TryStreamExt;
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn throttling_and_trouble_are_waited_out() -> Result<()> {
@@ -191,5 +192,133 @@ async fn a_source_larger_than_its_parts_allow_is_refused_before_anything_is_sent
     std::fs::File::create(&path)?.set_len(10_001 * MIB)?;
     let error = vault.resume_upload(upload.id(), Source::open(&path)?).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_complete_whose_upload_is_gone_after_an_unknown_outcome_did_probably_happen() -> Result<()> {
+    let rig = Rig::start().await?;
+    let vault = rig.vault("photos").await?;
+    let gone = Fault::answer(http::StatusCode::NOT_FOUND, "ResourceNotFoundException", "upload not found");
+    let complete = |fault| FaultRule::new(fault).operation("CompleteMultipartUpload").times(1);
+    rig.emulator.faults().add(complete(Fault::CutRequest { after: 0 }));
+    rig.emulator.faults().add(complete(gone));
+    let bytes = data(2 << 20);
+    let error =
+        vault.upload_archive(Source::bytes(bytes.clone())?).threshold(1).part_size(PartSize::MIN).await.unwrap_err();
+    assert_eq!(rig.emulator.faults().fired(), 2);
+    assert_eq!(error.kind(), ErrorKind::Api(cas_api::ErrorKind::Ambiguous), "not that there is no such upload");
+    assert_eq!((error.upload_id(), error.is_retryable()), (None, false), "there is nothing to go on with");
+    assert!(error.to_string().contains(&TreeHash::of(&bytes).to_string()), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_described_at_once_is_started_all_the_same_and_found_again() -> Result<()> {
+    let rig = Rig::start().await?;
+    let vault = rig.vault("photos").await?;
+    let stored = vault.upload_archive(Source::bytes(Bytes::from_static(b"hello"))?).await?;
+    let refusal = Fault::answer(http::StatusCode::FORBIDDEN, "AccessDeniedException", "not now");
+    rig.emulator.faults().add(FaultRule::new(refusal).operation("DescribeJob"));
+    let mut job = vault.retrieve_archive(&stored.archive_id).await?;
+    assert_eq!(job.output_size(), None, "nothing is known of it but its identifier");
+    let not_known = job.download_to_file(rig.folder.path().join("back")).await.unwrap_err();
+    assert_eq!(not_known.kind(), ErrorKind::Api(cas_api::ErrorKind::Denied));
+
+    rig.emulator.faults().clear();
+    let listed: Vec<_> = vault.list_all_jobs().map_ok(|job| job.id().clone()).try_collect().await?;
+    assert_eq!(listed, [job.id().clone()], "it was started once");
+    job.wait().await?;
+    let mut back = Vec::new();
+    vault.job(job.id()).await?.download_by_range(ByteRange::new(0, 4)?, &mut back).await?;
+    assert_eq!(back, b"hello");
+    Ok(())
+}
+
+/// Every slice has the hash that came with it, and together they are not what the job promises: nothing of them is believed afterwards.
+#[tokio::test]
+async fn a_download_that_is_not_what_was_promised_leaves_nothing_that_spoils_the_next() -> Result<()> {
+    let rig = Rig::start().await?;
+    let vault = rig.vault("photos").await?;
+    let bytes = data(3 << 20);
+    let stored = vault.upload_archive(Source::bytes(bytes.clone())?).await?;
+    let mut job = vault.retrieve_archive(&stored.archive_id).await?;
+    job.wait().await?;
+
+    let described = rig.account.api().client().describe_job(vault.name(), job.id()).await?.into_body();
+    let described = String::from_utf8(described.bytes(MIB).await?.to_vec())?;
+    let hash = described.find(r#""SHA256TreeHash":""#).unwrap() + r#""SHA256TreeHash":""#.len();
+    // One bit of a digit makes another digit.
+    let at = described[hash..].find(|letter: char| letter.is_ascii_digit()).unwrap() + hash;
+    rig.emulator.faults().add(FaultRule::new(Fault::FlipByte { at: at as u64 }).operation("DescribeJob").times(1));
+    job.update_status().await?;
+    assert_ne!(job.output_tree_hash(), Some(stored.tree_hash));
+
+    let target = rig.folder.path().join("back");
+    let error = job.download_to_file(&target).slice_size(PartSize::MIN).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert!(!target.exists());
+    job.update_status().await?;
+    let back = job.download_to_file(&target).slice_size(PartSize::MIN).await?;
+    assert_eq!((back.slices, back.slices_fetched), (3, 3));
+    assert_eq!(std::fs::read(&target)?, bytes);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_download_dropped_in_the_middle_leaves_no_file_and_the_next_one_goes_on_at_once() -> Result<()> {
+    let rig = Rig::start().await?;
+    let vault = rig.vault("photos").await?;
+    let bytes = data((8 << 20) + 1);
+    let stored = vault.upload_archive(Source::bytes(bytes.clone())?).await?;
+    let mut job = vault.retrieve_archive(&stored.archive_id).await?;
+    job.wait().await?;
+    let target = rig.folder.path().join("back");
+    let download = || job.download_to_file(&target).slice_size(PartSize::MIN).slices_in_flight(2);
+
+    let progress = Progress::new();
+    let three_are_done = async {
+        while progress.snapshot().done_parts < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = three_are_done => {}
+        whole = download().progress(&progress) => panic!("nobody dropped it: {whole:?}"),
+    }
+    assert!(!target.exists(), "no part of it has the final name");
+
+    let back = download().await?;
+    assert!(back.slices == 9 && back.slices_fetched <= 6, "{back:?}");
+    assert_eq!(std::fs::read(&target)?, bytes);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_that_reads_is_aborted_and_its_writer_is_left_alone() -> Result<()> {
+    let rig = Rig::start().await?;
+    let vault = rig.vault("photos").await?;
+    let bytes = data(4 << 20);
+    let stored = vault.upload_archive(Source::bytes(bytes.clone())?).await?;
+    let mut job = vault.retrieve_archive(&stored.archive_id).await?;
+    job.wait().await?;
+    let range = ByteRange::with_len(0, 4 * MIB)?;
+    let (mut writer, mut reader) = tokio::io::duplex(64 * 1024);
+    let reading = tokio::spawn({
+        let job = job.clone();
+        async move { job.download_by_range(range, &mut writer).await }
+    });
+    let mut begin = vec![0; 100_000];
+    reader.read_exact(&mut begin).await?;
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+    // What was written is there, and no more comes.
+    reader.read_to_end(&mut begin).await?;
+    assert!(begin.len() < bytes.len() && bytes.starts_with(&begin));
+
+    let mut whole = Vec::new();
+    job.download_by_range(range, &mut whole).await?;
+    assert!(whole == bytes);
     Ok(())
 }
