@@ -7,6 +7,7 @@ pub mod document;
 pub mod error_body;
 pub mod header;
 pub mod id;
+mod job_parameters;
 pub mod json;
 pub mod ops;
 pub mod range;
