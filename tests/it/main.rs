@@ -3,5 +3,6 @@
 mod blocking;
 mod downstream;
 mod faults;
+mod secrets;
 mod sign_referee;
 mod transfers;

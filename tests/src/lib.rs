@@ -61,12 +61,13 @@ impl Rig {
     }
 }
 
-/// A low-level client for a server, with the server's own credentials.
+/// A low-level client for a server, with the server's own credentials. From now on no line of the log, the server's included, may tell them.
 ///
 /// # Errors
 ///
 /// When it cannot be built.
 pub fn client(emulator: &Emulator) -> Result<Client, cas_http::Error> {
+    cas_http::secret_watch::watch_the_log();
     Client::builder().endpoint(emulator.endpoint()).credentials(emulator.credentials()).build()
 }
 

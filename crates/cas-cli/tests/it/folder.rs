@@ -84,12 +84,34 @@ impl Folder {
         self.finish(line.to_owned(), command.output().unwrap())
     }
 
-    /// What came of a process that ran in this folder.
+    /// What came of a process that ran in this folder. It must not have printed a secret.
+    #[track_caller]
     pub(crate) fn finish(&self, line: String, output: std::process::Output) -> Run {
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
+        for secret in self.secrets(&line) {
+            assert!(
+                !stdout.contains(&secret) && !stderr.contains(&secret),
+                "cas {line} tells {secret}\n{stdout}{stderr}"
+            );
+        }
         self.printed.borrow_mut().extend([stdout.as_str(), stderr.as_str()]);
         Run { line, code: output.status.code(), stdout, stderr }
+    }
+
+    /// What the environment and a line give away to the program, and what only `cas sign` is there to print.
+    fn secrets(&self, line: &str) -> Vec<String> {
+        let is_secret = |name: &str| name.contains("SECRET_KEY") || name.contains("TOKEN");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let options = words.windows(2).filter(|pair| ["--secret-key", "--token", "--signing-key"].contains(&pair[0]));
+        let set = self.variables.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone());
+        let mut secrets: Vec<String> = set.chain(options.map(|pair| pair[1].to_owned())).collect();
+        if !words.contains(&"sign") {
+            secrets.push("q-signature=".to_owned());
+        }
+        // What is shorter than any real secret may stand anywhere by chance.
+        secrets.retain(|secret| secret.len() >= 8);
+        secrets
     }
 
     /// All that was printed by all runs.
