@@ -23,12 +23,13 @@ pub(crate) const TASK: Task = Task {
 };
 
 /// Where names of the wire stand, and how the function that looks one up is reached from there.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("crates/cas-http/src/header.rs", "crate"),
     ("crates/cas-http/src/ops.rs", "crate"),
     ("crates/cas-http/src/document.rs", "crate"),
     ("crates/cas-http/src/job_parameters.rs", "crate"),
     ("crates/cas-http/src/error_body.rs", "crate"),
+    ("crates/cas-api/src/wire.rs", "cas_http"),
     ("crates/cas-api/src/vault.rs", "cas_http"),
     ("crates/cas-api/src/multipart.rs", "cas_http"),
     ("crates/cas-api/src/job.rs", "cas_http"),

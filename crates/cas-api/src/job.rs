@@ -281,34 +281,11 @@ impl InventoryDescription {
     }
 }
 
-/// One page of jobs.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct JobList {
-    /// The jobs.
-    pub jobs: Vec<JobDescription>,
-    /// Where the next page begins; absent on the last.
-    pub marker: Option<Marker>,
-}
-
-impl JobList {
-    /// A page.
-    #[must_use]
-    pub fn new(jobs: Vec<JobDescription>, marker: Option<Marker>) -> Self {
-        JobList { jobs, marker }
-    }
-}
-
-impl Document for JobList {
-    fn to_json(&self) -> Vec<u8> {
-        let jobs: Vec<Value> = self.jobs.iter().map(|job| job.writer().into()).collect();
-        JsonWriter::new().set("JobList", jobs).set_or_null("Marker", self.marker.as_ref()).to_vec()
-    }
-
-    fn from_json(text: &[u8]) -> Result<Self, WireError> {
-        let object = JsonObject::from_slice(text)?;
-        let jobs = object.objects("JobList")?.iter().map(JobDescription::from_object).collect::<Result<_, _>>()?;
-        Ok(JobList { jobs, marker: object.parse("Marker")? })
+listing_page! {
+    /// One page of jobs.
+    JobList {
+        /// The jobs.
+        "JobList" jobs: JobDescription
     }
 }
 

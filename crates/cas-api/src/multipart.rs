@@ -69,35 +69,11 @@ impl UploadDescription {
     }
 }
 
-/// One page of multipart uploads.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct UploadList {
-    /// The uploads, oldest first.
-    pub uploads: Vec<UploadDescription>,
-    /// Where the next page begins; absent on the last.
-    pub marker: Option<Marker>,
-}
-
-impl UploadList {
-    /// A page.
-    #[must_use]
-    pub fn new(uploads: Vec<UploadDescription>, marker: Option<Marker>) -> Self {
-        UploadList { uploads, marker }
-    }
-}
-
-impl Document for UploadList {
-    fn to_json(&self) -> Vec<u8> {
-        let uploads: Vec<Value> = self.uploads.iter().map(|upload| upload.writer().into()).collect();
-        JsonWriter::new().set("UploadsList", uploads).set_or_null("Marker", self.marker.as_ref()).to_vec()
-    }
-
-    fn from_json(text: &[u8]) -> Result<Self, WireError> {
-        let object = JsonObject::from_slice(text)?;
-        let uploads =
-            object.objects("UploadsList")?.iter().map(UploadDescription::from_object).collect::<Result<_, _>>()?;
-        Ok(UploadList { uploads, marker: object.parse("Marker")? })
+listing_page! {
+    /// One page of multipart uploads.
+    UploadList {
+        /// The uploads, oldest first.
+        "UploadsList" uploads: UploadDescription
     }
 }
 

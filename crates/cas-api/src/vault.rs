@@ -68,35 +68,11 @@ impl Document for VaultDescription {
     }
 }
 
-/// One page of vaults.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct VaultList {
-    /// The vaults, by resource name.
-    pub vaults: Vec<VaultDescription>,
-    /// Where the next page begins; absent on the last.
-    pub marker: Option<Marker>,
-}
-
-impl VaultList {
-    /// A page.
-    #[must_use]
-    pub fn new(vaults: Vec<VaultDescription>, marker: Option<Marker>) -> Self {
-        VaultList { vaults, marker }
-    }
-}
-
-impl Document for VaultList {
-    fn to_json(&self) -> Vec<u8> {
-        let vaults: Vec<Value> = self.vaults.iter().map(|vault| vault.writer().into()).collect();
-        JsonWriter::new().set("VaultList", vaults).set_or_null("Marker", self.marker.as_ref()).to_vec()
-    }
-
-    fn from_json(text: &[u8]) -> Result<Self, WireError> {
-        let object = JsonObject::from_slice(text)?;
-        let vaults =
-            object.objects("VaultList")?.iter().map(VaultDescription::from_object).collect::<Result<_, _>>()?;
-        Ok(VaultList { vaults, marker: object.parse("Marker")? })
+listing_page! {
+    /// One page of vaults.
+    VaultList {
+        /// The vaults, by resource name.
+        "VaultList" vaults: VaultDescription
     }
 }
 

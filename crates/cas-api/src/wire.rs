@@ -122,6 +122,44 @@ impl AnswerWriter {
     }
 }
 
+/// Declares one page of a listing: its entries, under their key, and where the next page begins.
+///
+/// An entry is read by `from_object` and written by `writer`.
+macro_rules! listing_page {
+    ($(#[$meta:meta])* $name:ident { $(#[$emeta:meta])* $key:literal $entries:ident : $entry:ty }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $(#[$emeta])*
+            pub $entries: Vec<$entry>,
+            /// Where the next page begins; absent on the last.
+            pub marker: Option<Marker>,
+        }
+
+        impl $name {
+            /// A page.
+            #[must_use]
+            pub fn new($entries: Vec<$entry>, marker: Option<Marker>) -> Self {
+                $name { $entries, marker }
+            }
+        }
+
+        impl Document for $name {
+            fn to_json(&self) -> Vec<u8> {
+                let entries: Vec<Value> = self.$entries.iter().map(|entry| entry.writer().into()).collect();
+                JsonWriter::new().set($key, entries).set_or_null("Marker", self.marker.as_ref()).to_vec()
+            }
+
+            fn from_json(text: &[u8]) -> Result<Self, WireError> {
+                let object = JsonObject::from_slice(text)?;
+                let entries = object.objects($key)?.iter().map(<$entry>::from_object).collect::<Result<_, _>>()?;
+                Ok($name { $entries: entries, marker: object.parse("Marker")? })
+            }
+        }
+    };
+}
+
 /// The name a field has in the answer: the header in parentheses, or the field's own.
 macro_rules! answer_key {
     ($field:ident) => {
