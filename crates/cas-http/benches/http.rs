@@ -7,7 +7,6 @@
 
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a benchmark is a program for one person, who reads what it prints"
 )]
@@ -374,22 +373,19 @@ const LARGE_ANSWER: &[u8] =
     b"HTTP/1.1 204 No Content\r\nx-cas-requestId: ZtZhLV3kk9jTbCNFi9fVKoeiRB4CNVOSPmOn==\r\n\r\n";
 
 /// A server that takes bodies and forgets them, on threads of its own.
-fn swallow_bodies<S: Read + Write>(layer: impl Fn(TcpStream) -> S + Send + 'static) -> SocketAddr
-where
-    S: 'static,
-{
+fn swallow_bodies<S: Read + Write + 'static>(layer: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let layer = Arc::new(std::sync::Mutex::new(layer));
+    let layer = Arc::new(layer);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let layer = Arc::clone(&layer);
             std::thread::spawn(move || {
                 let stream = stream.unwrap();
                 stream.set_nodelay(true).unwrap();
-                let mut stream = { layer.lock().unwrap()(stream) };
+                let mut stream = layer(stream);
                 // Ends when the client goes.
-                while let Some(()) = swallow(&mut stream) {}
+                while swallow(&mut stream).is_some() {}
             });
         }
     });
