@@ -1,11 +1,12 @@
 //! The typed client against a server that follows a script.
 
-use cas_api::{CasApi, Error, ErrorKind, Pages};
+use cas_api::{CasApi, Error, ErrorKind, Listing, Pages};
 use cas_http::document::JobParameters;
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{ArchiveId, Client, JobId, Marker, RetryPolicy};
+use cas_http::{ArchiveId, Client, JobId, Marker, Pending, RetryPolicy, UploadId};
 use futures::{StreamExt, TryStreamExt};
 
+use crate::goldens::Golden;
 use crate::support::{api, vault};
 
 fn json(body: &str) -> Script {
@@ -103,6 +104,33 @@ async fn a_listing_can_be_taken_up_again_from_a_marker() {
     let first = std::pin::pin!(api.list_vaults().pages()).next().await.unwrap().unwrap();
     let rest = api.list_vaults().marker(first.page.marker.unwrap()).collect_all().await.unwrap();
     assert_eq!(rest.len(), 1);
+}
+
+/// Follows a listing over the goldens of its operation: the number of entries, and the target of the second request.
+async fn follow<O: Listing>(golden: &str, list: impl FnOnce(&CasApi) -> Pending<CasApi, O>) -> (usize, String) {
+    let pages = ["response", "response-last"].map(|file| Script::answer(200, &[], &Golden::load(golden, file).body));
+    let server = ScriptedServer::start(pages).await.unwrap();
+    let entries = list(&api(&server)).collect_all().await.unwrap();
+    let second = server.received()[1].line().to_owned();
+    (entries.len(), second.split(' ').nth(1).unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn each_of_the_four_listings_is_followed() {
+    let upload = UploadId::parse("u").unwrap();
+    let [jobs, parts, uploads, vaults] = [
+        follow("list_jobs", |api| api.list_jobs(vault())).await,
+        follow("list_parts", |api| api.list_parts(vault(), upload)).await,
+        follow("list_multipart_uploads", |api| api.list_multipart_uploads(vault())).await,
+        follow("list_vaults", CasApi::list_vaults).await,
+    ];
+    let marker = "wWY9B5HmeC62TTE-_ShFOgb-q6_pdVwDLZYh3ReY2BssR8PwUFtxtBp7-ZrjtDLV";
+    assert_eq!(jobs.1, format!("/-/vaults/photos/jobs?marker={marker}"));
+    assert_eq!(parts.1, "/-/vaults/photos/multipart-uploads/u?marker=50331648");
+    let marker = "Qe5_uGy8Rn2Lk-Vt9Xs4Wd7Jb0Mz3Hc6Pf1TaYoIiUrEwQqAaSsDdFfGgHhJjKkL";
+    assert_eq!(uploads.1, format!("/-/vaults/photos/multipart-uploads?marker={marker}"));
+    assert_eq!(vaults.1, "/-/vaults?marker=qcs%3Aid%2F0%3Acas%3Aap-chengdu%3Auid%2F1250000000%3Avaults%2Fvideos");
+    assert_eq!([jobs.0, parts.0, uploads.0, vaults.0], [3; 4], "two on the first page, one on the last");
 }
 
 async fn failing(script: Script) -> Error {
