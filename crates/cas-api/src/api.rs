@@ -49,7 +49,7 @@ cas_http::operations!(client_methods CasApi);
 pub struct Download<T> {
     /// The head, typed.
     pub output: T,
-    /// The bytes. Nothing has checked them yet but their number.
+    /// The bytes. They are held to their number and, where the head has one, to their tree hash: what is not them ends with an error.
     pub body: ResponseBody,
 }
 

@@ -23,7 +23,7 @@ type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// The data of an upload. Its length is known before it is sent.
 ///
-/// A body that can be read again is sent again when a try fails; one that cannot, a stream, is sent at most once.
+/// A body that can be read again is sent again when a try fails; what can be read only once is an [`OnceBody`] first, and is sent at most once.
 pub struct Body {
     len: u64,
     source: Source,
@@ -65,14 +65,6 @@ impl Body {
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
         Body { len, source: Source::Replayable(Arc::new(move || Box::pin(make()))) }
-    }
-
-    /// A stream of `len` bytes that can be read once. Its call is never repeated.
-    ///
-    /// More or fewer bytes fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
-    #[must_use]
-    pub fn from_stream(len: u64, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Body { len, source: Source::Once(Mutex::new(Box::pin(stream))) }
     }
 
     /// How many bytes it holds.
@@ -117,6 +109,34 @@ impl Body {
             Source::Once(stream) => Chunks::Stream(stream.into_inner().unwrap_or_else(PoisonError::into_inner)),
         };
         Frames { chunks, chunk: Bytes::new(), left: len, ended: false }
+    }
+}
+
+/// A stream of known length that can be read once. A call that has sent of it is never repeated.
+///
+/// It goes wherever a [`Body`] does. Bytes, ranges of files and [replayable](Body::replayable) streams are bodies from the beginning.
+pub struct OnceBody {
+    len: u64,
+    stream: BoxStream,
+}
+
+impl OnceBody {
+    /// A stream of `len` bytes. More or fewer fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    #[must_use]
+    pub fn new(len: u64, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        OnceBody { len, stream: Box::pin(stream) }
+    }
+}
+
+impl fmt::Debug for OnceBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceBody").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl From<OnceBody> for Body {
+    fn from(body: OnceBody) -> Self {
+        Body { len: body.len, source: Source::Once(Mutex::new(body.stream)) }
     }
 }
 

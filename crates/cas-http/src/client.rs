@@ -23,7 +23,7 @@ use crate::error_body::code;
 use crate::exchange::Exchange;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, Uid, VaultName};
-use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, operation_span};
+use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, millis, operation_span};
 use crate::ops::{DescribeVault, Operation};
 use crate::raw::Raw;
 use crate::response_body::ResponseBody;
@@ -245,7 +245,7 @@ impl Shared {
                 rpc.method = run.info.name,
                 attempt = run.attempts,
                 reason = %ended.reason(),
-                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                wait_ms = millis(wait),
                 "trying again",
             );
             tokio::time::sleep(wait).await;

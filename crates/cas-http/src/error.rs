@@ -28,6 +28,7 @@ pub(crate) struct Facts {
     pub(crate) vault: Option<VaultName>,
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
+    pub(crate) waited: Duration,
     pub(crate) request_id: Option<RequestId>,
 }
 
@@ -129,6 +130,12 @@ impl Error {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.facts.elapsed
+    }
+
+    /// How much of that was waiting before a repeat.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.0.facts.waited
     }
 
     /// The service's identifier of the last request that got as far as an answer's head.

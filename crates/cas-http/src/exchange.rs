@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::body::Body;
 use crate::connect::{ConnectFailure, Connector};
@@ -55,11 +55,18 @@ impl Exchange {
 
         let sent = async {
             // It stands still, and ends by the connection's own limits, until there is a connection.
-            if connection.clone().wait_for_connection_metadata().await.is_none() {
+            let mut extras = Extensions::new();
+            let made = connection
+                .clone()
+                .wait_for_connection_metadata()
+                .await
+                .as_ref()
+                .map(|made| made.get_extras(&mut extras));
+            if made.is_none() {
                 std::future::pending::<()>().await;
             }
             sending.finished().await;
-            sleep(self.timeouts.head + tail).await;
+            waited_since_the_last_write(extras.get::<Line>(), self.timeouts.head + tail).await;
         };
         let outcome = tokio::select! {
             biased;
@@ -121,6 +128,18 @@ impl Exchange {
 /// How long the last bytes of a body may stay with the operating system: a second for each 64 KiB of the last 4 MiB.
 fn tail_time(len: u64) -> Duration {
     Duration::from_secs(len.min(4 << 20) / (64 << 10))
+}
+
+/// Ends when this time has passed since the connection last took some bytes: what it was given is on its way as long as it does, however slowly.
+async fn waited_since_the_last_write(line: Option<&Line>, time: Duration) {
+    let mut since = Instant::now();
+    loop {
+        sleep_until(since + time).await;
+        match line.and_then(Line::last_wrote) {
+            Some(wrote) if wrote > since => since = wrote,
+            _ => return,
+        }
+    }
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -44,7 +44,7 @@ pub use blocking::Blocking;
 #[cfg(feature = "client")]
 mod body;
 #[cfg(feature = "client")]
-pub use body::{Body, FRAME_SIZE, Frames};
+pub use body::{Body, FRAME_SIZE, Frames, OnceBody};
 #[cfg(feature = "client")]
 mod call;
 #[cfg(feature = "client")]

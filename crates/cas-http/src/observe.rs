@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Uri};
@@ -131,8 +132,14 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
 
 /// A line for a call that ended without an answer, or whose answer broke off; with all that is known of the error for who wants to read on.
 pub(crate) fn log_failure(error: &Error) {
-    tracing::debug!(kind = error.kind().word(), attempts = error.attempts(), %error, "failed");
+    let waited_ms = millis(error.waited());
+    tracing::debug!(kind = error.kind().word(), attempts = error.attempts(), waited_ms, %error, "failed");
     tracing::trace!(?error, "failed");
+}
+
+/// A time for logs.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A URL for logs: the values of query parameters that are not known to be harmless are left out.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use cas_treehash::{TreeHash, TreeHasher};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -19,7 +20,8 @@ use crate::transport::Line;
 /// The body of an answer. Read it with [`chunk`](Self::chunk) or [`bytes`](Self::bytes), or as an [`http_body::Body`].
 ///
 /// A body that ends before its length is an error, and so is one without a length unless
-/// [`accept_unknown_length`](Self::accept_unknown_length) was called: its end looks like a cut. Dropping it unread closes its connection.
+/// [`accept_unknown_length`](Self::accept_unknown_length) was called: its end looks like a cut. The output of a job that comes with its tree hash
+/// is held to that hash, too. Dropping a body unread closes its connection.
 pub struct ResponseBody {
     source: Source,
     length: BodyLength,
@@ -27,6 +29,8 @@ pub struct ResponseBody {
     received: u64,
     ended: bool,
     watch: Option<Watch>,
+    /// What the bytes are held to, and those so far.
+    promised: Option<(TreeHash, TreeHasher)>,
     /// A connection that is of no use when this answer is read.
     line: Option<CutLine>,
 }
@@ -91,6 +95,7 @@ impl ResponseBody {
             received: 0,
             ended: false,
             watch: None,
+            promised: None,
             line: None,
         }
     }
@@ -139,6 +144,18 @@ impl ResponseBody {
         self
     }
 
+    /// Takes the bytes without comparing them with the tree hash that the service sent along, for who does that otherwise: hashing takes time.
+    #[must_use]
+    pub fn without_hash_check(mut self) -> Self {
+        self.promised = None;
+        self
+    }
+
+    /// Lets the bytes be compared with this tree hash.
+    pub(crate) fn hold_to(&mut self, promised: Option<TreeHash>) {
+        self.promised = promised.map(|promised| (promised, TreeHasher::new()));
+    }
+
     /// The next bytes, `None` after the last. Chunks have the sizes in which the network delivers.
     ///
     /// Cancel safety: nothing is lost when the future is dropped.
@@ -146,7 +163,8 @@ impl ResponseBody {
     /// # Errors
     ///
     /// [`ErrorKind::Disconnected`] when the body was cut, [`ErrorKind::Timeout`] when it stood still or the call's deadline passed,
-    /// [`ErrorKind::Protocol`] when its end cannot be told from a cut. After an error there is nothing more.
+    /// [`ErrorKind::Protocol`] when its end cannot be told from a cut, or the bytes are not those of the tree hash that came with them. After an
+    /// error there is nothing more.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
     }
@@ -195,6 +213,9 @@ impl ResponseBody {
                     watch.silence.moved(bytes.len() as u64);
                     add(&watch.counts.body_bytes_received, bytes.len() as u64);
                 }
+                if let Some((_, hasher)) = &mut self.promised {
+                    hasher.update(&bytes);
+                }
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(None) => self.end(None),
@@ -236,7 +257,7 @@ impl ResponseBody {
                 let what = format!("the answer has no length: its end after {} may be a cut", self.progress());
                 Some(self.error(ErrorKind::Protocol, what))
             }
-            _ => None,
+            _ => self.check_hash(),
         });
         if let Some(error) = &error {
             log_failure(error);
@@ -244,6 +265,14 @@ impl ResponseBody {
             self.source = Source::Memory(Bytes::new());
         }
         Poll::Ready(error.map(Err))
+    }
+
+    /// Compares the bytes of a body that has ended well with what was promised.
+    fn check_hash(&mut self) -> Option<Error> {
+        let (promised, hasher) = self.promised.take()?;
+        let found = hasher.finish();
+        let what = || format!("the answer's body has tree hash {found}, its head promised {promised}");
+        (found != promised).then(|| self.error(ErrorKind::Protocol, what()))
     }
 
     fn broken(&self, error: hyper::Error) -> Error {

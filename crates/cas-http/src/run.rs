@@ -12,10 +12,12 @@ use crate::call::{CallReport, Outcome};
 use crate::error::{Error, ErrorKind, Facts};
 use crate::error_body::ServiceError;
 use crate::exchange::Failure;
+use crate::header::X_CAS_SHA256_TREE_HASH;
 use crate::id::{RequestId, Uid, VaultName};
+use crate::observe::millis;
 use crate::response_body::ResponseBody;
 use crate::retry::{Ending, RetryPolicy, Sent};
-use crate::wire::OperationInfo;
+use crate::wire::{OperationInfo, ShapeKind, read_header};
 
 /// A call on its way through its tries.
 pub(crate) struct Run {
@@ -71,6 +73,7 @@ impl Run {
             vault: self.vault.clone(),
             attempts: self.attempts,
             elapsed: self.started.elapsed(),
+            waited: self.waited,
             request_id: self.request_id.clone(),
         }
     }
@@ -91,11 +94,17 @@ impl Run {
                 tracing::debug!(
                     status = answer.status().as_u16(),
                     attempts = report.attempts,
+                    waited_ms = millis(report.waited),
                     request_id = report.request_id.as_ref().map(RequestId::as_str),
                     ?outcome,
                     "answered",
                 );
                 answer.extensions_mut().insert(report);
+                if self.info.shape == ShapeKind::Download && answer.status().is_success() {
+                    // One that cannot be read is for whoever reads the head to tell.
+                    let promised = read_header(answer.headers(), X_CAS_SHA256_TREE_HASH).ok().flatten();
+                    answer.body_mut().hold_to(promised);
+                }
                 answer.body_mut().set_facts(facts, self.started);
                 Ok(answer)
             }

@@ -14,7 +14,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the TLS handshake: 10 s.
     pub tls: Duration,
-    /// For the head of the answer, counted from the moment the whole request was handed to the operating system: 30 s. One more second is
+    /// For the head of the answer, counted from the moment the operating system took the last of the request: 30 s. One more second is
     /// allowed for each 64 KiB of the last 4 MiB of a body, which the operating system may still hold then.
     pub head: Duration,
     /// For silence while the body of an answer arrives: 30 s. Waiting counts, not the time the caller takes between two reads.

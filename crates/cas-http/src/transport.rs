@@ -4,8 +4,8 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use crate::observe::OpenConnection;
 use crate::timeout::Silence;
@@ -60,6 +61,7 @@ pub(crate) struct Line(Arc<LineState>);
 struct LineState {
     cut: AtomicBool,
     waiting: AtomicWaker,
+    wrote: Mutex<Option<Instant>>,
 }
 
 impl Line {
@@ -67,6 +69,15 @@ impl Line {
     pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.waiting.wake();
+    }
+
+    /// When the operating system last took some bytes.
+    pub(crate) fn last_wrote(&self) -> Option<Instant> {
+        *self.0.wrote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_written(&self) {
+        *self.0.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -169,6 +180,9 @@ impl<IO: Unpin> Guarded<IO> {
         match written {
             Poll::Ready(Ok(count)) => {
                 self.silence.moved(count as u64);
+                if count > 0 {
+                    self.line.note_written();
+                }
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use cas_http::test_util::Script;
 use cas_http::{
-    Body, BodyLength, ByteRange, Client, ContentSha256, Error, ErrorKind, FRAME_SIZE, MIB, PartRange, ResponseBody,
-    TreeHash, UploadId,
+    Body, BodyLength, ByteRange, Client, ContentSha256, Error, ErrorKind, FRAME_SIZE, MIB, OnceBody, PartRange,
+    ResponseBody, TreeHash, UploadId,
 };
 use futures::StreamExt;
 
@@ -50,7 +50,7 @@ async fn every_kind_of_body_gives_its_bytes_in_frames() {
         Body::from(bytes.clone()),
         Body::from_file(file, ByteRange::with_len(6, len).unwrap()),
         Body::replayable(len, stream.clone()),
-        Body::from_stream(len, stream()),
+        OnceBody::new(len, stream()).into(),
     ] {
         assert_eq!(body.len(), len);
         let twice = body.try_clone();
@@ -66,8 +66,8 @@ async fn every_kind_of_body_gives_its_bytes_in_frames() {
 #[tokio::test]
 async fn a_body_that_is_not_as_long_as_it_says_is_an_error() {
     let stream = |len| futures::stream::iter([Ok(Bytes::from(vec![0; len]))]);
-    assert_eq!(frames(Body::from_stream(10, stream(9))).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(frames(Body::from_stream(10, stream(11))).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(frames(OnceBody::new(10, stream(9)).into()).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(frames(OnceBody::new(10, stream(11)).into()).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     let cut = Body::from_file(file(&pattern(100)), ByteRange::with_len(50, 51).unwrap());
     assert_eq!(frames(cut).await.unwrap_err().to_string(), "the file ends at byte 100");
     assert!(frames(Body::empty()).await.unwrap().is_empty());
@@ -95,7 +95,7 @@ async fn a_source_that_fails_is_told_from_a_connection_that_does() {
         [Err(io::Error::other("the disk is gone")), Ok(Bytes::from_static(b"too long")), Ok(Bytes::from_static(b"sh"))]
     {
         let stream = futures::stream::iter([Ok(Bytes::from_static(b"begin")), last]);
-        let error = upload(&client, Body::from_stream(10, stream)).await.unwrap_err();
+        let error = upload(&client, OnceBody::new(10, stream).into()).await.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Body, 1), "{error:?}");
     }
     let cut = Body::from_file(file(&pattern(100)), ByteRange::with_len(50, 51).unwrap());
@@ -159,4 +159,34 @@ async fn nothing_comes_after_the_error_of_a_body() {
 async fn an_error_body_without_end_is_cut() {
     let endless = Script::new().send("HTTP/1.1 403 Forbidden\r\n\r\n").send(vec![b'x'; 300_000]).stall();
     assert_eq!(answer_with(endless).await.bytes(1 << 20).await.unwrap().len(), 64 * 1024);
+}
+
+/// An output that comes with this tree hash.
+fn output(bytes: &[u8], tree_hash: &str) -> Script {
+    Script::answer(200, &[("x-cas-sha256-tree-hash", tree_hash)], bytes)
+}
+
+async fn download(script: Script) -> ResponseBody {
+    let server = server([script]).await;
+    let job: cas_http::JobId = "job-1".parse().unwrap();
+    builder(&server).build().unwrap().get_job_output(vault(), job).await.unwrap().into_body()
+}
+
+#[tokio::test]
+async fn an_output_is_held_to_the_tree_hash_that_comes_with_it() {
+    let bytes = pattern(2 * MIB + 3);
+    let hash = TreeHash::of(&bytes).to_string();
+    let read = async |body: ResponseBody| body.bytes(4 * MIB).await;
+    assert!(read(download(output(&bytes, &hash)).await).await.unwrap() == bytes);
+    let mut spoiled = bytes.clone();
+    spoiled[1 << 20] ^= 1;
+    let error = read(download(output(&spoiled, &hash)).await).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains(&hash) && error.to_string().contains("GetJobOutput"), "{error}");
+    assert!(read(download(output(&spoiled, &hash)).await.without_hash_check()).await.unwrap() == spoiled);
+    assert!(read(download(output(&spoiled, "no hash")).await).await.is_ok(), "whoever reads the head tells of that");
+    let (sha256, tree_hash) = (ContentSha256::of(b""), TreeHash::of(b""));
+    let server = server([Script::answer(201, &[("x-cas-sha256-tree-hash", &hash)], "")]).await;
+    let answer = builder(&server).build().unwrap().upload_archive(vault(), sha256, tree_hash, "").await.unwrap();
+    assert!(answer.into_body().bytes(10).await.is_ok(), "there it is the hash of what was sent");
 }

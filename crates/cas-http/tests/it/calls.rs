@@ -1,9 +1,11 @@
 //! What a request looks like on the wire and what comes back.
 
+use std::time::Duration;
+
 use cas_http::document::{InventoryRetrieval, JobParameters};
 use cas_http::error_body::code;
 use cas_http::test_util::Script;
-use cas_http::{AppId, ContentSha256, Error, ErrorKind, Limit, Outcome, ServiceError, TreeHash};
+use cas_http::{AppId, Client, ContentSha256, Error, ErrorKind, Limit, Outcome, PoolOptions, ServiceError, TreeHash};
 use http::{HeaderName, HeaderValue, header};
 
 use crate::support::{SECRET_KEY, builder, ok, report, server, tcp_builder, text, vault};
@@ -121,6 +123,31 @@ async fn one_connection_serves_one_call_after_the_other() {
     assert_eq!((server.received().len(), server.connections()), (5, 1));
     let counters = client.counters();
     assert_eq!((counters.calls, counters.requests, counters.retries, counters.open_connections), (5, 5, 0, 1));
+}
+
+/// Makes this many calls at the same time, and gives the tasks that own connections their turns.
+async fn calls_at_once(client: &Client, number: usize) {
+    let calls = (0..number).map(async |_| text(client.list_vaults().await.unwrap()).await);
+    futures::future::join_all(calls).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_idle_connections_are_kept_than_wanted_nor_longer() {
+    let server = server([]).await.otherwise(ok("{}"));
+    let mut pool = PoolOptions::default();
+    pool.max_idle = 2;
+    pool.idle_timeout = Duration::from_secs(10);
+    let client = builder(&server).pool(pool).build().unwrap();
+    calls_at_once(&client, 5).await;
+    assert_eq!((server.connections(), client.counters().open_connections), (5, 2));
+    calls_at_once(&client, 2).await;
+    assert_eq!(server.connections(), 5, "those that were kept are used");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    calls_at_once(&client, 1).await;
+    assert_eq!(server.connections(), 6, "what was idle too long is not");
 }
 
 #[tokio::test]

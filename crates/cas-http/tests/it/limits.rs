@@ -2,6 +2,8 @@
 
 use std::future::pending;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cas_http::document::{InventoryRetrieval, JobParameters};
@@ -9,7 +11,7 @@ use cas_http::test_util::Script;
 use cas_http::{
     Body, ByteRange, ContentSha256, Error, ErrorKind, PartRange, RetryPolicy, TimeLimit, TreeHash, UploadId,
 };
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::Instant;
 
 use crate::support::{builder, ok, report, server, vault};
@@ -147,6 +149,64 @@ async fn a_connection_that_takes_nothing_is_given_up_after_thirty_seconds() {
     let error = pending.retry(RetryPolicy::never()).await.unwrap_err();
     assert_eq!(error.kind(), timeout(TimeLimit::Write), "{error:?}");
     assert!(took(began, 30), "{:?}", began.elapsed());
+}
+
+/// A stream that takes so many bytes a second, and never has an answer.
+struct Trickle {
+    per_second: usize,
+    timer: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Trickle {
+    fn new(per_second: usize) -> Self {
+        Trickle { per_second, timer: Box::pin(tokio::time::sleep(SECOND)) }
+    }
+}
+
+impl AsyncWrite for Trickle {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.timer.as_mut().poll(cx));
+        self.timer.as_mut().reset(Instant::now() + SECOND);
+        Poll::Ready(Ok(bytes.len().min(self.per_second)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Trickle {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_a_few_bytes_now_and_then_is_stalled_and_a_slow_one_is_not() {
+    let server = server([]).await;
+    let upload = async |per_second| {
+        let client = builder(&server).connector(move |_| std::future::ready(Ok(Trickle::new(per_second)))).build();
+        let (began, bytes) = (Instant::now(), Body::from(vec![7; 10_000]));
+        let range = PartRange::new(ByteRange::with_len(0, bytes.len()).unwrap());
+        let upload: UploadId = "upload-1".parse().unwrap();
+        let (sha256, tree_hash) = (ContentSha256::of(b""), TreeHash::of(b""));
+        let pending = client.unwrap().upload_part(vault(), upload, range, sha256, tree_hash, bytes);
+        (pending.retry(RetryPolicy::never()).await.unwrap_err(), began.elapsed().as_secs())
+    };
+    let (error, took) = upload(33).await;
+    assert_eq!(error.kind(), timeout(TimeLimit::Write), "990 bytes in 30 s are less than a kibibyte: {error:?}");
+    assert_eq!(took, 30);
+    let (error, took) = upload(40).await;
+    assert_eq!(
+        error.kind(),
+        timeout(TimeLimit::Head),
+        "all of it was taken, and only the answer never came: {error:?}"
+    );
+    assert!((10_000 / 40 + 30..10_000 / 40 + 60).contains(&took), "{took} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,8 +12,8 @@ use cas_http::document::{InventoryRetrieval, JobParameters};
 use cas_http::error_body::code;
 use cas_http::test_util::{ManualClock, Received, Script, ScriptedServer};
 use cas_http::{
-    ArchiveId, Body, BoxFuture, ByteRange, Client, ContentSha256, Credentials, Error, ErrorKind, Outcome, PartRange,
-    ProvideCredentials, RetryPolicy, TreeHash, UploadId,
+    ArchiveId, Body, BoxFuture, ByteRange, Client, ContentSha256, Credentials, Error, ErrorKind, OnceBody, Outcome,
+    PartRange, ProvideCredentials, RetryPolicy, TreeHash, UploadId,
 };
 use tokio::time::Instant;
 
@@ -155,6 +155,37 @@ async fn c25_with_a_tenth_of_requests_failing_nearly_every_call_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_tells_how_often_it_was_tried_and_how_long_was_waited() {
+    let server = server([]).await;
+    let client = builder(&server).retry(RetryPolicy::default()).build().unwrap();
+    let began = Instant::now();
+    let error = client.list_vaults().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Disconnected, 4));
+    assert!(error.waited() > Duration::ZERO && error.waited() <= Duration::from_millis(50 + 100 + 200), "{error:?}");
+    assert!(error.elapsed() >= error.waited() && error.elapsed() <= began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_random_and_with_a_seed_the_same_in_every_run() {
+    let waited = async |seed| {
+        let server = server([]).await;
+        builder(&server).seed(seed).build().unwrap().list_vaults().await.unwrap_err().waited()
+    };
+    assert_eq!(waited(1).await, waited(1).await);
+    assert_ne!(waited(1).await, waited(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_share_one_budget_of_repeats() {
+    let server = server([]).await;
+    let client = builder(&server).build().unwrap();
+    for clone in std::iter::repeat_with(|| client.clone()).take(100) {
+        clone.list_vaults().await.unwrap_err();
+    }
+    assert_eq!((server.received().len(), client.counters().retries), (135, 35));
+}
+
+#[tokio::test(start_paused = true)]
 async fn c24_the_wait_the_service_names_is_waited() {
     let date = "Tue, 14 Nov 2023 22:13:27 GMT"; // 7 s after the clock of these tests
     for (value, seconds) in [("5", 5), (date, 7), ("60", 60)] {
@@ -263,7 +294,7 @@ async fn a_refusal_that_was_lost_with_the_connection_is_found_out_before_a_large
 async fn a_body_that_cannot_be_read_again_is_sent_once() {
     let server = server([Script::new().after_body_bytes(1000).close(), ok("{}")]).await;
     let stream = futures::stream::iter((0..64).map(|_| Ok(Bytes::from(vec![7; 65_536]))));
-    let body = Body::from_stream(64 * 65_536, stream);
+    let body = Body::from(OnceBody::new(64 * 65_536, stream));
     assert!(!body.is_rewindable());
     let error = upload_part(&builder(&server).build().unwrap(), body).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Disconnected, 1));
