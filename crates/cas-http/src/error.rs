@@ -51,8 +51,8 @@ pub enum ErrorKind {
     Timeout(TimeLimit),
     /// The connection ended before the whole answer had come. May be repeated when the operation is safe to repeat.
     Disconnected,
-    /// What came is not an HTTP answer, or one that must not be trusted. May be repeated when the operation is safe to repeat, though a
-    /// repeat seldom helps: something other than the service may be answering.
+    /// What came is not an HTTP answer, or one that must not be trusted: bytes that are not those of the hash in its head, say. May be
+    /// repeated when the operation is safe to repeat, though a repeat seldom helps: something other than the service may be answering.
     Protocol,
     /// The source of the request's body failed, or gave fewer or more bytes than it announced; no whole request was sent. May be repeated
     /// when the source is whole again.

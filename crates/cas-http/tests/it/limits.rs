@@ -12,7 +12,7 @@ use cas_http::{
     Body, ByteRange, ContentSha256, Error, ErrorKind, PartRange, RetryPolicy, TimeLimit, TreeHash, UploadId,
 };
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, interval_at};
 
 use crate::support::{builder, ok, report, server, vault};
 
@@ -154,19 +154,18 @@ async fn a_connection_that_takes_nothing_is_given_up_after_thirty_seconds() {
 /// A stream that takes so many bytes a second, and never has an answer.
 struct Trickle {
     per_second: usize,
-    timer: Pin<Box<tokio::time::Sleep>>,
+    ticks: Interval,
 }
 
 impl Trickle {
     fn new(per_second: usize) -> Self {
-        Trickle { per_second, timer: Box::pin(tokio::time::sleep(SECOND)) }
+        Trickle { per_second, ticks: interval_at(Instant::now() + SECOND, SECOND) }
     }
 }
 
 impl AsyncWrite for Trickle {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.timer.as_mut().poll(cx));
-        self.timer.as_mut().reset(Instant::now() + SECOND);
+        std::task::ready!(self.ticks.poll_tick(cx));
         Poll::Ready(Ok(bytes.len().min(self.per_second)))
     }
 
