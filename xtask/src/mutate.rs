@@ -42,7 +42,7 @@ const NO_NAMES: [&str; 5] =
     ["WireError::missing(", "WireError::invalid(", "url.scheme_str(), Some(", "Some(\"http\" | ", "== Some("];
 
 /// What stands before a name that is an ordinary argument, and so can be looked up when a test runs.
-const ARGUMENTS: [&str; 15] = [
+const ARGUMENTS: [&str; 16] = [
     "set(",
     "set_if(",
     "set_or_null(",
@@ -57,7 +57,8 @@ const ARGUMENTS: [&str; 15] = [
     "any_case(object, ",
     "texts(object, ",
     "texts(&principal, ",
-    "Condition::new(",
+    "Condition::on_network(",
+    "Condition::on_time(",
 ];
 
 /// Names that no test of the tables can notice, each with the test that looks at it instead.

@@ -154,43 +154,43 @@ impl Condition {
     /// The request comes from one of these networks, in CIDR notation.
     #[must_use]
     pub fn ip_equal(networks: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Condition::new("ip_equal", "qcs:ip", networks)
+        Condition::on_network("ip_equal", networks)
     }
 
     /// The request comes from none of these networks, in CIDR notation.
     #[must_use]
     pub fn ip_not_equal(networks: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Condition::new("ip_not_equal", "qcs:ip", networks)
+        Condition::on_network("ip_not_equal", networks)
     }
 
     /// The request is made later than this.
     #[must_use]
     pub fn date_greater_than(time: Timestamp) -> Self {
-        Condition::new("date_greater_than", "qcs:current_time", [time.to_whole_seconds()])
+        Condition::on_time("date_greater_than", time)
     }
 
     /// The request is made at this time or later.
     #[must_use]
     pub fn date_greater_than_equal(time: Timestamp) -> Self {
-        Condition::new("date_greater_than_equal", "qcs:current_time", [time.to_whole_seconds()])
+        Condition::on_time("date_greater_than_equal", time)
     }
 
     /// The request is made before this.
     #[must_use]
     pub fn date_less_than(time: Timestamp) -> Self {
-        Condition::new("date_less_than", "qcs:current_time", [time.to_whole_seconds()])
+        Condition::on_time("date_less_than", time)
     }
 
     /// The request is made at this time or earlier.
     #[must_use]
     pub fn date_less_than_equal(time: Timestamp) -> Self {
-        Condition::new("date_less_than_equal", "qcs:current_time", [time.to_whole_seconds()])
+        Condition::on_time("date_less_than_equal", time)
     }
 
     /// The request is made at any other time.
     #[must_use]
     pub fn date_not_equal(time: Timestamp) -> Self {
-        Condition::new("date_not_equal", "qcs:current_time", [time.to_whole_seconds()])
+        Condition::on_time("date_not_equal", time)
     }
 
     /// Any operator on any key.
@@ -201,6 +201,15 @@ impl Condition {
         values: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
         Condition { operator: operator.into(), key: key.into(), values: values.into_iter().map(Into::into).collect() }
+    }
+
+    fn on_network(operator: &str, networks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Condition::new(operator, "qcs:ip", networks)
+    }
+
+    /// Times travel in whole seconds.
+    fn on_time(operator: &str, time: Timestamp) -> Self {
+        Condition::new(operator, "qcs:current_time", [time.to_whole_seconds()])
     }
 }
 
