@@ -139,7 +139,7 @@ impl PairHasher {
     /// Takes the next bytes of both streams. Pieces of the same length are the fastest, but any will do.
     pub fn update(&mut self, first: &[u8], second: &[u8]) {
         let [a, b] = &mut self.0;
-        Stream::update_pair([&mut a.0, &mut b.0], [first, second]);
+        Stream::update_pair([&mut a.0, &mut b.0], [first, second], |_, _| ());
     }
 
     /// Returns size and hashes of both streams so far.
@@ -202,6 +202,22 @@ impl LeavesHasher {
     /// Takes the next bytes of the stream.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hasher.0.update(bytes, |leaf| self.leaves.push_full(leaf));
+    }
+
+    /// Takes the next bytes of two streams, in the time that [`PairHasher`] needs. Any other two may be next.
+    ///
+    /// ```
+    /// use cas_treehash::{LeavesHasher, Payload};
+    ///
+    /// let [mut one, mut other] = [(); 2].map(|()| LeavesHasher::new());
+    /// LeavesHasher::update_pair([&mut one, &mut other], [b"one body", b"another"]);
+    /// assert_eq!(one.finish().0, Payload::of(b"one body"));
+    /// assert_eq!(other.finish().0, Payload::of(b"another"));
+    /// ```
+    pub fn update_pair([a, b]: [&mut Self; 2], bytes: [&[u8]; 2]) {
+        let mut leaves = [&mut a.leaves, &mut b.leaves];
+        let on_leaf = |number: usize, leaf| leaves[number].push_full(leaf);
+        Stream::update_pair([&mut a.hasher.0, &mut b.hasher.0], bytes, on_leaf);
     }
 
     /// Returns how many bytes came so far.

@@ -71,13 +71,17 @@ impl<const D: usize> Stream<D> {
         }
     }
 
-    /// Takes bytes into two streams, both at once as far as both have some.
-    pub(crate) fn update_pair([a, b]: [&mut Self; 2], [mut xs, mut ys]: [&[u8]; 2]) {
+    /// Takes bytes into two streams, both at once as far as both have some, and hands on each leaf that they finish with the number of its stream.
+    pub(crate) fn update_pair(
+        [a, b]: [&mut Self; 2],
+        [mut xs, mut ys]: [&[u8]; 2],
+        mut on_leaf: impl FnMut(usize, Node),
+    ) {
         while a.kernel.pairs_bodies() && !xs.is_empty() && !ys.is_empty() {
             // Two streams go in step from block to block, so each first fills the block it is in.
             if held(a.size) > 0 || held(b.size) > 0 {
-                a.fill_block(&mut xs);
-                b.fill_block(&mut ys);
+                a.fill_block(&mut xs, |leaf| on_leaf(0, leaf));
+                b.fill_block(&mut ys, |leaf| on_leaf(1, leaf));
                 continue;
             }
             let step = clamp(a.leaf_room().min(b.leaf_room()), xs.len().min(ys.len()));
@@ -89,14 +93,14 @@ impl<const D: usize> Stream<D> {
             let mut states = [of_a.states, of_b.states];
             a.kernel.compress(&mut states, [xs, ys].map(|bytes| bytes[..step].as_chunks().0));
             [of_a.states, of_b.states] = states;
-            for (stream, bytes) in [(&mut *a, &mut xs), (&mut *b, &mut ys)] {
+            for (number, stream, bytes) in [(0, &mut *a, &mut xs), (1, &mut *b, &mut ys)] {
                 stream.size += step as u64;
-                stream.close_full_leaf(&mut |_| ());
+                stream.close_full_leaf(&mut |leaf| on_leaf(number, leaf));
                 *bytes = &bytes[step..];
             }
         }
-        a.update(xs, |_| ());
-        b.update(ys, |_| ());
+        a.update(xs, |leaf| on_leaf(0, leaf));
+        b.update(ys, |leaf| on_leaf(1, leaf));
     }
 
     /// Computes the hash of the leaf that is being filled, as if nothing came after it.
@@ -124,11 +128,11 @@ impl<const D: usize> Stream<D> {
     }
 
     /// Takes as many bytes as the current block still needs, if it is begun.
-    fn fill_block(&mut self, bytes: &mut &[u8]) {
+    fn fill_block(&mut self, bytes: &mut &[u8], on_leaf: impl FnMut(Node)) {
         let held = held(self.size);
         if held > 0 {
             let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - held));
-            self.update(now, |_| ());
+            self.update(now, on_leaf);
             *bytes = rest;
         }
     }

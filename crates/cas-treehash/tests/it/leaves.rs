@@ -2,7 +2,7 @@
 
 use std::io;
 
-use cas_treehash::{AppendError, LEAF_SIZE, Leaves, LeavesHasher, ReadLeavesError, TreeHash, read};
+use cas_treehash::{AppendError, Kernel, LEAF_SIZE, Leaves, LeavesHasher, Payload, ReadLeavesError, TreeHash, read};
 
 use crate::oracle::{Dice, MIB};
 
@@ -22,6 +22,26 @@ fn a_row_has_one_hash_for_each_mebibyte() {
     assert_eq!(leaves.get(3), Some(expected[3]));
     assert_eq!(leaves.get(4), None);
     assert_eq!(format!("{leaves:?}"), "Leaves { size: 3145733, len: 4, .. }");
+}
+
+#[test]
+fn two_rows_are_made_in_step_wherever_each_stream_is() {
+    let mut dice = Dice::new(7);
+    let (first, second) = (dice.bytes(3 * MIB + 5), dice.bytes(2 * MIB + 777));
+    for kernel in Kernel::all() {
+        for ahead in [0, 64, 1000, MIB - 1, MIB] {
+            let [mut a, mut b] = [(); 2].map(|()| LeavesHasher::with_kernel(kernel));
+            b.update(&second[..ahead]);
+            for (x, y) in first.chunks(100_000).zip(second[ahead..].chunks(90_001)) {
+                LeavesHasher::update_pair([&mut a, &mut b], [x, y]);
+            }
+            let [at_a, at_b] = [a.size(), b.size()].map(|size| usize::try_from(size).expect("it fits"));
+            LeavesHasher::update_pair([&mut a, &mut b], [&first[at_a..], &second[at_b..]]);
+            for (hasher, bytes) in [(a, &first), (b, &second)] {
+                assert_eq!(hasher.finish(), (Payload::of(bytes), Leaves::of(bytes)), "{} {ahead}", kernel.name());
+            }
+        }
+    }
 }
 
 #[test]
