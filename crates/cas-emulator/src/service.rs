@@ -110,8 +110,8 @@ impl Service {
         };
         // Bytes that may or may not be the next request make the connection unusable, and whoever waits to be told to go on with a body
         // must not be told so now.
-        let unusable =
-            [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
+        let unusable = self.is_too_long(&head)
+            || [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
         if unusable || !body.drain(SMALL_REST).await {
             unread.store(true, Ordering::SeqCst);
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -132,12 +132,24 @@ impl Service {
         headers.insert(SERVER, HeaderValue::from_static("cas-emulator"));
     }
 
+    /// Whether a head has more bytes than it may have. It was read all the same, up to twice as many.
+    fn is_too_long(&self, head: &Parts) -> bool {
+        let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        target + headers.sum::<usize>() > self.settings.limits.head_size
+    }
+
     async fn work(
         self: &Arc<Self>,
         head: &Parts,
         body: &mut RequestBody,
         address: IpAddr,
     ) -> Result<Response<AnswerBody>, Stop> {
+        if self.is_too_long(head) {
+            return Err(
+                Failure::bad_request(format!("head: longer than {} bytes", self.settings.limits.head_size)).into()
+            );
+        }
         check_framing(head)?;
         let caller = self.accounts.authenticate(head, self.clock.signing_now())?;
         let (info, path) = find_operation(&head.method, head.uri.path())?;

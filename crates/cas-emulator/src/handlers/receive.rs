@@ -9,15 +9,19 @@ use cas_http::{ContentSha256, TreeHash};
 use cas_treehash::Payload;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::body::{Next, RequestBody, Stop};
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
-use crate::store::{BlobWriter, SealedBlob, blocking, storage};
+use crate::store::{BlobWriter, Intake, SealedBlob, blocking, storage};
 
 /// How many bytes go to disk at once.
 const BATCH: usize = 256 << 10;
+
+/// After how many bytes the disk is asked to make them safe, while more are coming. Otherwise all would wait for it at the end of the body.
+const SYNC: usize = 16 << 20;
 
 /// After how long a pause what has come so far goes to disk, so that slow clients hold no memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +37,8 @@ pub(crate) fn announced(headers: &HeaderMap) -> Outcome<u64> {
 pub(crate) async fn receive(service: &Service, body: &mut RequestBody) -> Result<SealedBlob, Stop> {
     let (files, name) = (service.store.files.clone(), service.ids.file_name());
     let writer = blocking(move || files.create(name).map_err(storage)).await?;
-    let mut sink = Sink { state: State::Idle(writer), batch: Vec::new(), size: 0 };
+    let intake = service.store.intake.clone();
+    let mut sink = Sink { intake, state: State::Idle(writer), batch: Vec::new(), size: 0, unsynced: 0, syncing: None };
     loop {
         let next = match body.next_or_pause(PAUSE).await? {
             Next::Pause => {
@@ -68,14 +73,18 @@ pub(crate) fn check(payload: &Payload, length: u64, sha256: ContentSha256, tree_
 
 /// Collects pieces and writes them in batches, one batch on its way to disk while the next one comes.
 struct Sink {
+    intake: Intake,
     state: State,
     batch: Vec<Bytes>,
     size: usize,
+    /// How many bytes were written since the disk was last asked for them.
+    unsynced: usize,
+    syncing: Option<JoinHandle<Outcome<()>>>,
 }
 
 enum State {
     Idle(BlobWriter),
-    Writing(JoinHandle<Outcome<BlobWriter>>),
+    Writing(oneshot::Receiver<Outcome<BlobWriter>>),
     /// Only while a batch is handed over, and after an error.
     Gone,
 }
@@ -88,25 +97,40 @@ impl Sink {
     }
 
     async fn flush(&mut self) -> Outcome<()> {
-        let mut writer = self.writer().await?;
+        let writer = self.writer().await?;
+        self.sync_now_and_then(&writer).await?;
         let batch = std::mem::take(&mut self.batch);
-        self.size = 0;
-        self.state = if batch.is_empty() {
-            State::Idle(writer)
-        } else {
-            State::Writing(tokio::task::spawn_blocking(move || {
-                for piece in batch {
-                    writer.write(&piece).map_err(storage)?;
-                }
-                Ok(writer)
-            }))
-        };
+        self.unsynced += std::mem::take(&mut self.size);
+        self.state =
+            if batch.is_empty() { State::Idle(writer) } else { State::Writing(self.intake.take(writer, batch)) };
         Ok(())
     }
 
     async fn finish(mut self) -> Outcome<BlobWriter> {
         self.flush().await?;
-        self.writer().await
+        let writer = self.writer().await?;
+        self.synced().await?;
+        Ok(writer)
+    }
+
+    /// Lets the disk work on what there is, one round at a time.
+    async fn sync_now_and_then(&mut self, writer: &BlobWriter) -> Outcome<()> {
+        if self.unsynced < SYNC || self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return Ok(());
+        }
+        self.synced().await?;
+        self.unsynced = 0;
+        let sync = writer.syncer().map_err(storage)?;
+        self.syncing = sync.map(|sync| tokio::task::spawn_blocking(move || sync().map_err(storage)));
+        Ok(())
+    }
+
+    /// Waits for the round that is under way. An error of the disk is told to one round only, so none is passed over.
+    async fn synced(&mut self) -> Outcome<()> {
+        match self.syncing.take() {
+            Some(syncing) => syncing.await.map_err(|error| Failure::internal("storing bytes", &error))?,
+            None => Ok(()),
+        }
     }
 
     async fn writer(&mut self) -> Outcome<BlobWriter> {

@@ -50,7 +50,7 @@ fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool>
     while left > 0 {
         let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
         object.read_exact(&mut piece[..length]).map_err(storage)?;
-        writer.write(&piece[..length]).map_err(storage)?;
+        writer.write(&[&piece[..length]]).map_err(storage)?;
         left -= length as u64;
     }
     let sealed = writer.seal();

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use cas_treehash::{Leaves, LeavesHasher, Payload};
 
 /// The directories of an emulator's files.
@@ -95,11 +96,43 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Adds bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
+    /// Adds pieces of bytes.
+    pub(crate) fn write(&mut self, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+        for piece in pieces {
+            self.file.write_all(piece.as_ref())?;
+            self.hasher.update(piece.as_ref());
+        }
         Ok(())
+    }
+
+    /// Adds pieces to two files, hashing them in step as far as both have some.
+    pub(crate) fn write_two(both: [(&mut Self, &[Bytes]); 2]) -> [io::Result<()>; 2] {
+        let [(a, xs), (b, ys)] = both;
+        let written = [(&mut a.file, xs), (&mut b.file, ys)]
+            .map(|(file, pieces)| pieces.iter().try_for_each(|piece| file.write_all(piece)));
+        let (mut xs, mut ys) = (Pieces::new(xs), Pieces::new(ys));
+        while let (Some(x), Some(y)) = (xs.peek(), ys.peek()) {
+            let length = x.len().min(y.len());
+            LeavesHasher::update_pair([&mut a.hasher, &mut b.hasher], [&x[..length], &y[..length]]);
+            xs.skip(length);
+            ys.skip(length);
+        }
+        for (mut pieces, hasher) in [(xs, &mut a.hasher), (ys, &mut b.hasher)] {
+            while let Some(piece) = pieces.peek() {
+                hasher.update(piece);
+                pieces.skip(piece.len());
+            }
+        }
+        written
+    }
+
+    /// What makes safe the bytes that were written so far, while others are being written. Nothing where nothing has to be safe.
+    pub(crate) fn syncer(&self) -> io::Result<Option<impl FnOnce() -> io::Result<()> + Send + use<>>> {
+        if !self.files.durable {
+            return Ok(None);
+        }
+        let file = self.file.try_clone()?;
+        Ok(Some(move || file.sync_data()))
     }
 
     /// Ends the file and tells its hashes. Nothing is safe yet.
@@ -107,6 +140,31 @@ impl BlobWriter {
         let (payload, leaves) = self.hasher.finish();
         let BlobWriter { files, name, file, unfinished, .. } = self;
         SealedBlob { files, name, file, unfinished, payload, leaves }
+    }
+}
+
+/// Pieces one after the other, of which any number of bytes can be skipped.
+struct Pieces<'p> {
+    first: &'p [u8],
+    rest: std::slice::Iter<'p, Bytes>,
+}
+
+impl<'p> Pieces<'p> {
+    fn new(pieces: &'p [Bytes]) -> Self {
+        Pieces { first: &[], rest: pieces.iter() }
+    }
+
+    /// The bytes of the piece that is next, if there is one.
+    fn peek(&mut self) -> Option<&'p [u8]> {
+        while self.first.is_empty() {
+            self.first = self.rest.next()?;
+        }
+        Some(self.first)
+    }
+
+    /// Skips bytes of that piece.
+    fn skip(&mut self, length: usize) {
+        self.first = &self.first[length..];
     }
 }
 
@@ -212,7 +270,7 @@ mod tests {
 
     fn written(files: &BlobFiles, bytes: &[u8]) -> BlobWriter {
         let mut writer = files.create(NAME.to_owned()).unwrap();
-        writer.write(bytes).unwrap();
+        writer.write(&[bytes]).unwrap();
         writer
     }
 

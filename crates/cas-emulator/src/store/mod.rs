@@ -10,6 +10,7 @@ mod database;
 mod directory;
 pub(crate) mod expiry;
 pub(crate) mod fsck;
+mod intake;
 pub(crate) mod jobs;
 pub(crate) mod uploads;
 pub(crate) mod vaults;
@@ -24,6 +25,7 @@ use rusqlite::Transaction;
 pub(crate) use blobs::{BlobFiles, BlobWriter, NewBlob, SealedBlob};
 pub(crate) use content::{ContentReader, PIECE};
 pub(crate) use directory::DataDirectory;
+pub(crate) use intake::Intake;
 
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Outcome};
@@ -34,6 +36,8 @@ use database::Database;
 pub(crate) struct Store {
     database: Database,
     pub(crate) files: BlobFiles,
+    /// Takes what comes in to its files.
+    pub(crate) intake: Intake,
     /// How many times this directory was opened, this time included.
     pub(crate) run: u64,
     /// False when the directory may be somebody else's by now. Whoever writes holds it for reading.
@@ -57,7 +61,7 @@ impl Store {
             Ok(transaction.query_row(sql, [], |row| row.get(0))?)
         });
         let run = run.map_err(|error| failed(&error.message))?;
-        let store = Store { database, files, run, open: RwLock::new(true), directory };
+        let store = Store { database, files, intake: Intake::default(), run, open: RwLock::new(true), directory };
         store.remove_orphans().map_err(|error| failed(&error.message))?;
         Ok(store)
     }

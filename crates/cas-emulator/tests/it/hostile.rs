@@ -259,6 +259,20 @@ async fn a_head_that_is_too_long_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn a_head_that_goes_on_and_on_ends_the_connection() {
+    let emulator = with_photos().await;
+    let mut wire = connect(&emulator);
+    wire.upload("photos", &pattern(MIB)).await;
+    wire.io.write_all(b"GET /-/vaults HTTP/1.1\r\n").await.unwrap();
+    let mut sent = 0;
+    while wire.io.write_all(b"x-header: value\r\n").await.is_ok() {
+        sent += 17;
+        assert!(sent < MIB, "it is still read");
+    }
+    connect(&emulator).get("/-/vaults").await.expect(200);
+}
+
 /// S9: what could be read in two ways is refused, and the connection ends, so that no second request hides in the first.
 #[tokio::test]
 async fn s9_a_request_that_can_be_read_in_two_ways_ends_the_connection() {
