@@ -29,7 +29,7 @@ impl CasApi {
         CasApi { client }
     }
 
-    /// The low-level client.
+    /// The low-level client: its [`raw`](Client::raw) reaches what the service adds later.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cas_http::test_util::Script;
@@ -11,6 +14,7 @@ use cas_http::{
     ResponseBody, TreeHash, UploadId,
 };
 use futures::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use crate::support::{builder, ok, server, tcp_builder, vault};
 
@@ -40,7 +44,7 @@ fn file(bytes: &[u8]) -> File {
 #[tokio::test]
 async fn every_kind_of_body_gives_its_bytes_in_frames() {
     let bytes = pattern(3 * MIB + 17);
-    let file = std::sync::Arc::new(file(&[b"before", &bytes[..], b"after"].concat()));
+    let file = Arc::new(file(&[b"before", &bytes[..], b"after"].concat()));
     let chunks = bytes.clone();
     let stream = move || {
         futures::stream::iter(chunks.chunks(700_001).map(|c| Ok(Bytes::copy_from_slice(c))).collect::<Vec<_>>())
@@ -189,4 +193,61 @@ async fn an_output_is_held_to_the_tree_hash_that_comes_with_it() {
     let server = server([Script::answer(201, &[("x-cas-sha256-tree-hash", &hash)], "")]).await;
     let answer = builder(&server).build().unwrap().upload_archive(vault(), sha256, tree_hash, "").await.unwrap();
     assert!(answer.into_body().bytes(10).await.is_ok(), "there it is the hash of what was sent");
+}
+
+/// A stream that takes several pieces at once and counts how often it was given more than one.
+struct Gathering {
+    pipe: DuplexStream,
+    gathered: Arc<AtomicU32>,
+}
+
+impl AsyncRead for Gathering {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Gathering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if pieces.iter().filter(|piece| !piece.is_empty()).count() > 1 {
+            self.gathered.fetch_add(1, Ordering::Relaxed);
+        }
+        let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
+        Pin::new(&mut self.pipe).poll_write(cx, first)
+    }
+}
+
+#[tokio::test]
+async fn a_head_and_its_body_are_handed_over_together_and_uncopied() {
+    let server = server([Script::answer(204, &[], "")]).await;
+    let gathered = Arc::<AtomicU32>::default();
+    let (connect, counting) = (server.connector(), Arc::clone(&gathered));
+    let client = builder(&server).connector(move |uri| {
+        let (pipe, gathered) = (connect(uri), Arc::clone(&counting));
+        async move { Ok(Gathering { pipe: pipe.await?, gathered }) }
+    });
+    let bytes = pattern(3 * MIB);
+    assert_eq!(upload(&client.build().unwrap(), bytes.clone().into()).await.unwrap(), 204);
+    assert!(server.received()[0].body == bytes);
+    assert!(gathered.load(Ordering::Relaxed) > 0);
 }
