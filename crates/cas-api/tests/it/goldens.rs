@@ -76,6 +76,7 @@ impl Golden {
     }
 
     /// The bytes in which it travels.
+    #[cfg(feature = "client")]
     pub(crate) fn on_the_wire(&self) -> Bytes {
         let mut bytes = self.first.join(" ").into_bytes();
         for (name, value) in &self.headers {
