@@ -30,7 +30,7 @@ pub struct ResponseBody {
     ended: bool,
     watch: Option<Watch>,
     /// What the bytes are held to, and those so far.
-    promised: Option<(TreeHash, TreeHasher)>,
+    promised: Option<Box<(TreeHash, TreeHasher)>>,
     /// A connection that is of no use when this answer is read.
     line: Option<CutLine>,
 }
@@ -153,7 +153,7 @@ impl ResponseBody {
 
     /// Lets the bytes be compared with this tree hash.
     pub(crate) fn hold_to(&mut self, promised: Option<TreeHash>) {
-        self.promised = promised.map(|promised| (promised, TreeHasher::new()));
+        self.promised = promised.map(|promised| Box::new((promised, TreeHasher::new())));
     }
 
     /// The next bytes, `None` after the last. Chunks have the sizes in which the network delivers.
@@ -213,7 +213,7 @@ impl ResponseBody {
                     watch.silence.moved(bytes.len() as u64);
                     add(&watch.counts.body_bytes_received, bytes.len() as u64);
                 }
-                if let Some((_, hasher)) = &mut self.promised {
+                if let Some((_, hasher)) = self.promised.as_deref_mut() {
                     hasher.update(&bytes);
                 }
                 Poll::Ready(Some(Ok(bytes)))
@@ -269,7 +269,7 @@ impl ResponseBody {
 
     /// Compares the bytes of a body that has ended well with what was promised.
     fn check_hash(&mut self) -> Option<Error> {
-        let (promised, hasher) = self.promised.take()?;
+        let (promised, hasher) = *self.promised.take()?;
         let found = hasher.finish();
         let what = || format!("the answer's body has tree hash {found}, its head promised {promised}");
         (found != promised).then(|| self.error(ErrorKind::Protocol, what()))
