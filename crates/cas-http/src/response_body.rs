@@ -21,7 +21,7 @@ use crate::transport::Line;
 ///
 /// A body that ends before its length is an error, and so is one without a length unless
 /// [`accept_unknown_length`](Self::accept_unknown_length) was called: its end looks like a cut. The output of a job that comes with its tree hash
-/// is held to that hash, too. Dropping a body unread closes its connection.
+/// is held to that hash, too, and if its length is known the last bytes are handed out only when the hash fits. Dropping a body unread closes its connection.
 pub struct ResponseBody {
     source: Source,
     length: BodyLength,
@@ -216,7 +216,11 @@ impl ResponseBody {
                 if let Some((_, hasher)) = self.promised.as_deref_mut() {
                     hasher.update(&bytes);
                 }
-                Poll::Ready(Some(Ok(bytes)))
+                // Whoever forwards a body of known length asks for nothing behind its last byte.
+                match self.check_hash_if_whole() {
+                    Some(error) => self.end(Some(error)),
+                    None => Poll::Ready(Some(Ok(bytes))),
+                }
             }
             Poll::Ready(None) => self.end(None),
             Poll::Ready(Some(Err(error))) => {
@@ -267,7 +271,11 @@ impl ResponseBody {
         Poll::Ready(error.map(Err))
     }
 
-    /// Compares the bytes of a body that has ended well with what was promised.
+    fn check_hash_if_whole(&mut self) -> Option<Error> {
+        if self.length == BodyLength::Known(self.received) { self.check_hash() } else { None }
+    }
+
+    /// Compares the bytes of a body that is whole with what was promised.
     fn check_hash(&mut self) -> Option<Error> {
         let (promised, hasher) = *self.promised.take()?;
         let found = hasher.finish();
@@ -327,7 +335,7 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.length == BodyLength::Known(self.received)
+        self.ended || self.promised.is_none() && self.length == BodyLength::Known(self.received)
     }
 
     fn size_hint(&self) -> SizeHint {

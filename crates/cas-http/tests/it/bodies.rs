@@ -14,6 +14,8 @@ use cas_http::{
     ResponseBody, TreeHash, UploadId,
 };
 use futures::StreamExt;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use crate::support::{builder, ok, server, tcp_builder, vault};
@@ -193,6 +195,37 @@ async fn an_output_is_held_to_the_tree_hash_that_comes_with_it() {
     let server = server([Script::answer(201, &[("x-cas-sha256-tree-hash", &hash)], "")]).await;
     let answer = builder(&server).build().unwrap().upload_archive(vault(), sha256, tree_hash, "").await.unwrap();
     assert!(answer.into_body().bytes(10).await.is_ok(), "there it is the hash of what was sent");
+}
+
+/// The bytes of a body that is forwarded by its length, as a server does: behind the last byte nothing is asked for.
+async fn forwarded(mut body: ResponseBody) -> (Vec<u8>, Option<Error>) {
+    let mut sent = Vec::new();
+    while !body.is_end_stream() && body.size_hint().exact() != Some(0) {
+        match body.frame().await {
+            Some(Ok(frame)) => sent.extend(frame.into_data().unwrap()),
+            Some(Err(error)) => return (sent, Some(error)),
+            None => break,
+        }
+    }
+    (sent, None)
+}
+
+#[tokio::test]
+async fn a_spoiled_output_that_is_forwarded_never_looks_whole() {
+    let bytes = pattern(MIB + 3);
+    let hash = TreeHash::of(&bytes).to_string();
+    let (sent, error) = forwarded(download(output(&bytes, &hash)).await).await;
+    assert!(error.is_none() && sent == bytes);
+    for place in [0, bytes.len() - 1] {
+        let mut spoiled = bytes.clone();
+        spoiled[place] ^= 1;
+        let (sent, error) = forwarded(download(output(&spoiled, &hash)).await).await;
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Protocol));
+        assert!(sent.len() < spoiled.len());
+    }
+    let empty = download(output(b"", &hash)).await;
+    assert!(!empty.is_end_stream(), "its hash is not looked at yet");
+    assert_eq!(empty.bytes(1).await.unwrap_err().kind(), ErrorKind::Protocol);
 }
 
 /// A stream that takes several pieces at once and counts how often it was given more than one.
