@@ -65,7 +65,7 @@ struct LineState {
 }
 
 impl Line {
-    /// Lets the next read or write fail, and one that waits now.
+    /// Lets the next read, write or flush fail, and one that waits now.
     pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.waiting.wake();
@@ -214,11 +214,14 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.line.check(cx)?;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // With unread bytes at hand hyper reads no further, but it flushes at every turn.
+        self.line.check(cx)?;
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         self.watch_write(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }
@@ -237,6 +240,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.line.check(cx)?;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.watch_write(cx, written)
     }

@@ -278,6 +278,24 @@ async fn an_upload_that_is_refused_early_is_not_sent_to_its_end() {
     assert!(all_connections_close(&client).await, "nobody can use that connection any more");
 }
 
+/// With bytes behind the early answer that no answer accounts for, the connection ends all the same, and takes nothing more of the upload.
+#[tokio::test(start_paused = true)]
+async fn c12_something_behind_an_early_answer() {
+    let minute = std::time::Duration::from_secs(60);
+    for (early, expected) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", Ok(403)),
+        ("HTTP/1.1 204 Done\r\n\r\n", Err(ErrorKind::Protocol)),
+    ] {
+        let answers = format!("{early}HTTP/1.1 400 Bad Request\r\n\r\n");
+        let server = server([Script::new().after_body_bytes(10).send(answers).read_for(minute).stall()]).await;
+        let client = builder(&server).retry(RetryPolicy::never()).build().unwrap();
+        let answer = upload(&client, 64 << 20).await;
+        assert_eq!(answer.map(|answer| answer.status().as_u16()).map_err(|error| error.kind()), expected);
+        assert!(all_connections_close(&client).await, "the connection was kept");
+        assert!(client.counters().body_bytes_sent < 8 << 20, "{:?}", client.counters());
+    }
+}
+
 /// A stream that takes a mebibyte and then fails, and on which an answer has come by then.
 struct HangsUp {
     taken: usize,
