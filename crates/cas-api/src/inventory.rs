@@ -253,7 +253,7 @@ impl<'de, F: FnMut(InventoryEntry)> Visitor<'de> for Entries<'_, '_, F> {
 /// Reads a CSV inventory, handing over each entry as it comes. Memory is that of one entry.
 ///
 /// The service documents neither a header line, nor quoting, nor line ends, so columns are found by name when the first line holds
-/// `ArchiveId` and by position otherwise, four or five of them; a quote within quotes may be doubled or follow a backslash.
+/// `ArchiveId` and `CreationDate`, and by position otherwise, four or five of them; a quote within quotes may be doubled or follow a backslash.
 ///
 /// # Errors
 ///
@@ -265,7 +265,7 @@ pub fn read_csv(reader: impl Read, mut on_entry: impl FnMut(InventoryEntry)) -> 
     while let Some(record) = records.next()? {
         let columns = match &columns {
             Some(columns) => columns,
-            None if record.iter().any(|field| field.trim() == "ArchiveId") => {
+            None if is_header(&record) => {
                 columns = Some(record.iter().map(|field| field.trim().to_owned()).collect());
                 continue;
             }
@@ -276,6 +276,11 @@ pub fn read_csv(reader: impl Read, mut on_entry: impl FnMut(InventoryEntry)) -> 
         index += 1;
     }
     Ok(InventoryHead::default())
+}
+
+/// Two names, because one may be the description of an archive; an identifier and a date are never both written so.
+fn is_header(record: &[String]) -> bool {
+    ["ArchiveId", "CreationDate"].iter().all(|name| record.iter().any(|field| field.trim() == *name))
 }
 
 fn entry_of(columns: &[String], record: Vec<String>) -> Result<InventoryEntry, WireError> {
@@ -398,6 +403,14 @@ mod tests {
         let other_order =
             csv(&format!("Size,ArchiveId,CreationDate,ArchiveDescription\n5,a,{date},\"two\nlines\"")).unwrap();
         assert_eq!((other_order[0].size, other_order[0].description.as_str()), (5, "two\nlines"));
+    }
+
+    #[test]
+    fn a_first_line_whose_description_is_the_name_of_a_column_is_an_archive() {
+        for name in CSV_COLUMNS {
+            let entry = entry("a", name);
+            assert_eq!(csv(&entry.to_csv_line()).unwrap(), [entry], "{name}");
+        }
     }
 
     #[test]
