@@ -3,6 +3,7 @@
 //! `cas-http` sends and receives a policy as text ([`AccessPolicy`]); this is what the text says. The elements are on the service's page of
 //! access policies (`docs/protocol.md` §7.1).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use cas_http::document::AccessPolicy;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 /// let readers = Statement::allow(Principal::user(100_000, 100_001), Action::named("GetJobOutput"), vault)
 ///     .action(Action::named("DescribeJob"))
 ///     .condition(Condition::ip_equal(["10.0.0.0/8"]));
-/// let document = Policy::new([readers]).to_document();
+/// let document = Policy::new([readers]).to_document()?;
 ///
 /// assert_eq!(Policy::from_document(&document)?.statements[0].actions.len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,7 +45,7 @@ pub struct Statement {
     pub actions: Vec<Action>,
     /// With which vaults.
     pub resources: Vec<Resource>,
-    /// When; all conditions must hold.
+    /// When; all conditions must hold. No two have both operator and key in common: a document has one list of values for them.
     pub conditions: Vec<Condition>,
 }
 
@@ -258,13 +259,16 @@ impl Statement {
     }
 
     /// Only when this holds, too.
+    ///
+    /// A second condition with the operator and the key of another one cannot be printed, because the values of both would become
+    /// alternatives: [`Policy::to_document`] refuses it.
     #[must_use]
     pub fn condition(mut self, condition: Condition) -> Self {
         self.conditions.push(condition);
         self
     }
 
-    fn writer(&self) -> JsonWriter {
+    fn writer(&self) -> Result<JsonWriter, InvalidValue> {
         let principals: Vec<Value> = self.principals.iter().map(|principal| principal.as_str().into()).collect();
         let actions: Vec<Value> = self.actions.iter().map(|action| action.as_str().into()).collect();
         let resources: Vec<Value> = self.resources.iter().map(|resource| resource.as_str().into()).collect();
@@ -273,7 +277,10 @@ impl Statement {
             .set("principal", JsonWriter::new().set("qcs", principals))
             .set("action", actions)
             .set("resource", resources);
-        if self.conditions.is_empty() { json } else { json.set("condition", conditions_to_value(&self.conditions)) }
+        if self.conditions.is_empty() {
+            return Ok(json);
+        }
+        Ok(json.set("condition", conditions_to_value(&self.conditions)?))
     }
 
     fn from_object(object: &JsonObject) -> Result<Self, WireError> {
@@ -297,11 +304,15 @@ impl Policy {
     }
 
     /// The document, ready for `SetVaultAccessPolicy`.
-    #[must_use]
-    pub fn to_document(&self) -> AccessPolicy {
-        let statements: Vec<Value> = self.statements.iter().map(|statement| statement.writer().into()).collect();
+    ///
+    /// # Errors
+    ///
+    /// When two conditions of a statement have the same operator and key. Give the values to one condition if one that fits is enough.
+    pub fn to_document(&self) -> Result<AccessPolicy, InvalidValue> {
+        let statements = self.statements.iter().map(Statement::writer).collect::<Result<Vec<_>, _>>()?;
+        let statements: Vec<Value> = statements.into_iter().map(Value::from).collect();
         let text = Value::from(JsonWriter::new().set("version", "2.0").set("statement", statements)).to_string();
-        AccessPolicy::parse(text).expect("a version 2.0 document with a list of statements was just written")
+        AccessPolicy::parse(text)
     }
 
     /// Reads a document. One text may stand where a list is meant; words nobody knows are kept.
@@ -326,16 +337,17 @@ impl TryFrom<&AccessPolicy> for Policy {
 }
 
 /// `{operator: {key: [values]}}`, conditions of one operator gathered.
-fn conditions_to_value(conditions: &[Condition]) -> Value {
-    let mut operators = Map::new();
-    for condition in conditions {
-        let keys = operators.entry(condition.operator.clone()).or_insert_with(|| Value::Object(Map::new()));
-        let Value::Object(keys) = keys else { continue };
-        let values = keys.entry(condition.key.clone()).or_insert_with(|| Value::Array(Vec::new()));
-        let Value::Array(values) = values else { continue };
-        values.extend(condition.values.iter().map(|value| value.as_str().into()));
+fn conditions_to_value(conditions: &[Condition]) -> Result<Value, InvalidValue> {
+    let mut operators: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for Condition { operator, key, values } in conditions {
+        let values: Vec<Value> = values.iter().map(|value| value.as_str().into()).collect();
+        if operators.entry(operator).or_default().insert(key.clone(), values.into()).is_some() {
+            let why =
+                "two conditions with this operator and key would not both have to hold: their values are alternatives";
+            return Err(InvalidValue::new("condition", why, format!("{operator} {key}")));
+        }
     }
-    Value::Object(operators)
+    Ok(operators.into_iter().collect())
 }
 
 fn conditions_from_object(operators: &JsonObject) -> Result<Vec<Condition>, WireError> {
@@ -398,12 +410,12 @@ mod tests {
 
     #[test]
     fn a_policy_prints_as_the_documented_form() {
-        assert_eq!(value_of(sample().to_document().as_str()), value_of(DOCUMENT));
+        assert_eq!(value_of(sample().to_document().unwrap().as_str()), value_of(DOCUMENT));
     }
 
     #[test]
     fn a_policy_is_read_back() {
-        let read = Policy::from_document(&sample().to_document()).unwrap();
+        let read = Policy::from_document(&sample().to_document().unwrap()).unwrap();
         assert_eq!(read.to_document(), sample().to_document());
         assert_eq!(read.statements[1], sample().statements[1]);
         assert_eq!(read.statements[0].conditions.len(), 2);
@@ -426,11 +438,22 @@ mod tests {
             let mut policy = sample();
             policy.statements.truncate(1);
             policy.statements[0].conditions = vec![condition];
-            let document = policy.to_document();
+            let document = policy.to_document().unwrap();
             let printed = &value_of(document.as_str())["statement"][0]["condition"];
             assert_eq!(*printed, serde_json::json!({ operator: { key: [value] } }));
             assert_eq!(Policy::from_document(&document).unwrap(), policy, "{operator}");
         }
+    }
+
+    #[test]
+    fn conditions_that_would_become_alternatives_are_refused() {
+        let mut policy = sample();
+        let statement = policy.statements[0].clone();
+        policy.statements[0] = statement.clone().condition(Condition::ip_not_equal(["10.1.0.0/16"]));
+        assert!(policy.to_document().is_ok(), "another operator on the same key");
+        policy.statements[0] = statement.condition(Condition::ip_equal(["10.1.0.0/16"]));
+        let error = policy.to_document().unwrap_err().to_string();
+        assert!(error.starts_with("\"ip_equal qcs:ip\" is not a valid condition: two conditions"), "{error}");
     }
 
     #[test]
