@@ -251,7 +251,7 @@ impl Shared {
             tokio::time::sleep(wait).await;
             run.waited += wait;
             if ended.broke_while_sending(&run)
-                && let Some(refusal) = self.probe(&run).await
+                && let Some(refusal) = self.probe(&mut run).await
             {
                 return run.finish(refusal, Outcome::AsAnswered);
             }
@@ -381,17 +381,26 @@ impl Shared {
     }
 
     /// Asks something small before a large body is sent once more: a service that refuses an upload may close the connection before its
-    /// answer is read, and would do so again. The answer, if it refuses the upload as well.
-    async fn probe(&self, run: &Run) -> Option<Ended> {
+    /// answer is read, and would do so again. The answer, if it refuses the upload as well and nothing is learned from it.
+    async fn probe(&self, run: &mut Run) -> Option<Ended> {
         let (mut head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
         self.complete(&mut head, 0);
+        run.skew = self.skew.seconds();
         self.sign(&mut head, 0, run.deadline).await.ok()?;
         let span = attempt_span(DescribeVault::INFO, &head, 1, 0);
         let ended = self.send(head, Body::empty(), run.deadline).instrument(span).await;
+        if self.learn(run, &ended) {
+            return None;
+        }
         let Ended::Answer(answer, code) = &ended else { return None };
         let refuses = matches!(
             code.as_deref(),
-            Some(code::INVALID_SIGNATURE | code::UNRECOGNIZED_CLIENT | code::MISSING_AUTHENTICATION_TOKEN)
+            Some(
+                code::INVALID_SIGNATURE
+                    | code::EXPIRED_TOKEN
+                    | code::UNRECOGNIZED_CLIENT
+                    | code::MISSING_AUTHENTICATION_TOKEN
+            )
         );
         let no_vault = answer.status() == StatusCode::NOT_FOUND && code.as_deref() == Some(code::RESOURCE_NOT_FOUND);
         (refuses || no_vault).then_some(ended)

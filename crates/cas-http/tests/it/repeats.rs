@@ -290,6 +290,25 @@ async fn a_refusal_that_was_lost_with_the_connection_is_found_out_before_a_large
     }
 }
 
+/// A clock that is wrong and a token that is over are learned from the question, too, and once.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_was_lost_with_the_connection_is_learned_from() {
+    let lost = || Script::new().after_body_bytes(1000).close();
+    for refusal in [refused_at(SKEW), Script::error(403, code::EXPIRED_TOKEN)] {
+        let server = server([lost(), refusal.clone(), Script::answer(204, &[], "")]).await;
+        let client = builder(&server).credentials(Numbered::default()).build().unwrap();
+        assert_eq!(upload_part(&client, vec![7; 4 << 20].into()).await.unwrap(), 204);
+        let requests = server.received();
+        let signatures: Vec<_> = requests.iter().map(|request| request.header("authorization")).collect();
+        assert_ne!(signatures[0], signatures[2], "the clock of this test stands still");
+
+        let server = self::server([lost(), refusal.clone(), lost(), refusal]).await;
+        let client = builder(&server).build().unwrap();
+        assert!(upload_part(&client, vec![7; 4 << 20].into()).await.unwrap().is_client_error());
+        assert_eq!(server.received().len(), 4, "the second refusal is the answer");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_cannot_be_read_again_is_sent_once() {
     let server = server([Script::new().after_body_bytes(1000).close(), ok("{}")]).await;
