@@ -59,8 +59,9 @@ pub enum ErrorKind {
     Body,
     /// The answer's body is longer than the reader allows. May be repeated with a higher limit.
     TooLarge,
-    /// The operation is unsafe to repeat and may or may not have happened: the request was sent and no answer came. May be repeated when
-    /// a look at the service shows that it did not happen; [`Error::operation`] and [`Error::vault`] say where to look.
+    /// The operation is unsafe to repeat and may or may not have happened: the request was sent, and no answer came, or only the beginning of
+    /// one. May be repeated when a look at the service shows that it did not happen; [`Error::operation`] and [`Error::vault`] say where to
+    /// look.
     Ambiguous,
 }
 

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::observe::{Counts, add, log_failure};
 use crate::timeout::Silence;
 use crate::transport::Line;
+use crate::wire::Repeat;
 
 /// The body of an answer. Read it with [`chunk`](Self::chunk) or [`bytes`](Self::bytes), or as an [`http_body::Body`].
 ///
@@ -57,6 +58,8 @@ struct Watch {
     deadline: Option<Pin<Box<Sleep>>>,
     started: Instant,
     facts: Facts,
+    /// Of the operation that was answered.
+    repeat: Repeat,
     counts: Arc<Counts>,
 }
 
@@ -79,7 +82,8 @@ impl ResponseBody {
         counts: Arc<Counts>,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-        let watch = Watch { silence, deadline, started: Instant::now(), facts: Facts::default(), counts };
+        let (started, facts, repeat) = (Instant::now(), Facts::default(), Repeat::Safe);
+        let watch = Watch { silence, deadline, started, facts, repeat, counts };
         ResponseBody {
             source: Source::Connection(incoming),
             watch: Some(watch),
@@ -100,10 +104,10 @@ impl ResponseBody {
         }
     }
 
-    /// Lets errors of this body tell which call it belongs to, and when that began.
-    pub(crate) fn set_facts(&mut self, facts: Facts, started: Instant) {
+    /// Lets errors of this body tell which call it belongs to, when that began, and what follows for its operation.
+    pub(crate) fn set_facts(&mut self, facts: Facts, started: Instant, repeat: Repeat) {
         if let Some(watch) = &mut self.watch {
-            (watch.facts, watch.started) = (facts, started);
+            (watch.facts, watch.started, watch.repeat) = (facts, started, repeat);
         }
     }
 
@@ -163,8 +167,8 @@ impl ResponseBody {
     /// # Errors
     ///
     /// [`ErrorKind::Disconnected`] when the body was cut, [`ErrorKind::Timeout`] when it stood still or the call's deadline passed,
-    /// [`ErrorKind::Protocol`] when its end cannot be told from a cut, or the bytes are not those of the tree hash that came with them. After an
-    /// error there is nothing more.
+    /// [`ErrorKind::Protocol`] when its end cannot be told from a cut, or the bytes are not those of the tree hash that came with them;
+    /// [`ErrorKind::Ambiguous`] in place of all of them when the operation is unsafe to repeat. After an error there is nothing more.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
     }
@@ -173,10 +177,11 @@ impl ResponseBody {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`] when it is longer, and as [`chunk`](Self::chunk).
+    /// [`ErrorKind::TooLarge`] when it is longer, or [`ErrorKind::Ambiguous`] in its place; and as [`chunk`](Self::chunk).
     pub async fn bytes(mut self, limit: u64) -> Result<Bytes, Error> {
         let too_large = |body: &Self| {
-            body.error(ErrorKind::TooLarge, format!("the answer's body is longer than the {limit} bytes allowed"))
+            let what = format!("the answer's body is longer than the {limit} bytes allowed");
+            body.told(Error::new(ErrorKind::TooLarge, what))
         };
         if matches!(self.length, BodyLength::Known(length) if length > limit) {
             return Err(too_large(&self));
@@ -240,11 +245,11 @@ impl ResponseBody {
             && deadline.as_mut().poll(cx).is_ready()
         {
             let what = "the call's time was up while the answer's body arrived";
-            return Poll::Ready(self.error(ErrorKind::Timeout(TimeLimit::Deadline), what));
+            return Poll::Ready(Error::new(ErrorKind::Timeout(TimeLimit::Deadline), what));
         }
         if watch.silence.poll(cx).is_ready() {
             let what = format!("the answer's body stood still after {}", self.progress());
-            return Poll::Ready(self.error(ErrorKind::Timeout(TimeLimit::Read), what));
+            return Poll::Ready(Error::new(ErrorKind::Timeout(TimeLimit::Read), what));
         }
         Poll::Pending
     }
@@ -255,14 +260,15 @@ impl ResponseBody {
         self.line = None;
         let error = error.or_else(|| match self.length {
             BodyLength::Known(length) if length != self.received => {
-                Some(self.error(ErrorKind::Disconnected, format!("the answer's body ended after {}", self.progress())))
+                Some(Error::new(ErrorKind::Disconnected, format!("the answer's body ended after {}", self.progress())))
             }
             BodyLength::UntilClose if !self.accept_unknown_length => {
                 let what = format!("the answer has no length: its end after {} may be a cut", self.progress());
-                Some(self.error(ErrorKind::Protocol, what))
+                Some(Error::new(ErrorKind::Protocol, what))
             }
             _ => self.check_hash(),
         });
+        let error = error.map(|error| self.told(error));
         if let Some(error) = &error {
             log_failure(error);
             // The connection goes with the rest of the body.
@@ -280,12 +286,12 @@ impl ResponseBody {
         let (promised, hasher) = *self.promised.take()?;
         let found = hasher.finish();
         let what = || format!("the answer's body has tree hash {found}, its head promised {promised}");
-        (found != promised).then(|| self.error(ErrorKind::Protocol, what()))
+        (found != promised).then(|| Error::new(ErrorKind::Protocol, what()))
     }
 
     fn broken(&self, error: hyper::Error) -> Error {
         let kind = if error.is_parse() { ErrorKind::Protocol } else { ErrorKind::Disconnected };
-        self.error(kind, format!("the answer's body broke off after {}", self.progress())).with_source(error)
+        Error::new(kind, format!("the answer's body broke off after {}", self.progress())).with_source(error)
     }
 
     fn progress(&self) -> String {
@@ -295,9 +301,16 @@ impl ResponseBody {
         }
     }
 
-    fn error(&self, kind: ErrorKind, what: impl Into<String>) -> Error {
-        let facts = self.watch.as_ref().map(|watch| Facts { elapsed: watch.started.elapsed(), ..watch.facts.clone() });
-        Error::new(kind, what).with_facts(facts.unwrap_or_default())
+    /// An error as the caller gets it, with what is known of the call. Where a repeat would do it again, the loss of the answer is no reason
+    /// for one.
+    fn told(&self, error: Error) -> Error {
+        let Some(watch) = &self.watch else { return error };
+        let facts = Facts { elapsed: watch.started.elapsed(), ..watch.facts.clone() };
+        if watch.repeat != Repeat::Unsafe {
+            return error.with_facts(facts);
+        }
+        let what = "it was answered, and the body of the answer was lost: a repeat would do it again";
+        Error::new(ErrorKind::Ambiguous, what).with_source(error).with_facts(facts)
     }
 }
 

@@ -105,7 +105,7 @@ impl Run {
                     let promised = read_header(answer.headers(), X_CAS_SHA256_TREE_HASH).ok().flatten();
                     answer.body_mut().hold_to(promised);
                 }
-                answer.body_mut().set_facts(facts, self.started);
+                answer.body_mut().set_facts(facts, self.started, self.info.repeat);
                 Ok(answer)
             }
             Ended::Failure(failure) => {

@@ -13,7 +13,7 @@ use cas_http::error_body::code;
 use cas_http::test_util::{ManualClock, Received, Script, ScriptedServer};
 use cas_http::{
     ArchiveId, Body, BoxFuture, ByteRange, Client, ContentSha256, Credentials, Error, ErrorKind, OnceBody, Outcome,
-    PartRange, ProvideCredentials, RetryPolicy, TreeHash, UploadId,
+    PartRange, ProvideCredentials, RetryPolicy, TimeLimit, TreeHash, UploadId,
 };
 use tokio::time::Instant;
 
@@ -236,6 +236,25 @@ async fn an_unsafe_operation_whose_outcome_is_unknown_is_not_repeated() {
         ]
     );
     assert!(!error.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unsafe_operation_whose_answer_is_cut_is_not_to_be_repeated_either() {
+    let cut = "HTTP/1.1 202 Accepted\r\nContent-Length: 20\r\n\r\n{";
+    for (script, limit, cause) in [
+        (Script::new().send(cut).close(), 100, ErrorKind::Disconnected),
+        (Script::new().send(cut).stall(), 100, ErrorKind::Timeout(TimeLimit::Read)),
+        (ok("{}"), 1, ErrorKind::TooLarge),
+    ] {
+        let server = server([script.clone(), script]).await;
+        let client = builder(&server).build().unwrap();
+        let answer = client.initiate_job(vault(), inventory()).await.unwrap();
+        let error = answer.into_body().bytes(limit).await.unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Ambiguous, Some("InitiateJob")));
+        assert_eq!(error.source().unwrap().downcast_ref::<Error>().unwrap().kind(), cause);
+        let error = client.list_vaults().await.unwrap().into_body().bytes(limit).await.unwrap_err();
+        assert_eq!(error.kind(), cause, "listing again does no harm");
+    }
 }
 
 #[tokio::test(start_paused = true)]
