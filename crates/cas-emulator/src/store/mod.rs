@@ -107,9 +107,7 @@ impl Store {
             return Err(Failure::internal("writing", &"the emulator has ended"));
         }
         let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
-        if !doomed.is_empty() {
-            self.remove_doomed(&doomed)?;
-        }
+        self.remove_doomed(&doomed);
         Ok(result)
     }
 
@@ -130,8 +128,12 @@ impl Store {
         self.database.checkpoint()
     }
 
-    /// Removes files that nothing names any more. A file that cannot be removed now is tried again later.
-    fn remove_doomed(&self, names: &[String]) -> Outcome<()> {
+    /// Removes files that nothing names any more. What cannot be removed now is tried again after the next write: what was committed before
+    /// stays done, whatever becomes of this.
+    fn remove_doomed(&self, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
         let removed: Vec<&String> = names
             .iter()
             .filter(|name| match self.files.remove(name) {
@@ -142,13 +144,16 @@ impl Store {
                 }
             })
             .collect();
-        self.database.write(|transaction| {
+        let forgotten = self.database.write(|transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM doomed WHERE name = ?")?;
             for name in removed {
                 delete.execute([name])?;
             }
             Ok(())
-        })
+        });
+        if let Err(failure) = forgotten {
+            tracing::warn!(message = failure.message, "files were removed, and are still listed as not needed");
+        }
     }
 
     /// Removes files that no row names: a process was killed between putting the file in place and committing the row, or between
@@ -168,7 +173,8 @@ impl Store {
             tracing::error!(missing, "files are missing; `cas-emulator fsck` tells which archives they belong to");
         }
         let doomed = self.database.read(|transaction| Ok(doomed(transaction)?))?;
-        self.remove_doomed(&doomed)
+        self.remove_doomed(&doomed);
+        Ok(())
     }
 }
 

@@ -205,6 +205,33 @@ async fn s10_a_store_that_cannot_be_written_answers_with_a_server_error() {
     assert_eq!((report.is_clean(), report.archives, report.leftovers), (true, 4, 0), "{report}");
 }
 
+/// S10: room enough for what is asked, and none for tidying up after it.
+#[tokio::test]
+async fn s10_what_was_committed_stays_done_though_nothing_can_be_tidied_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = on(directory.path()).await;
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    let archive = wire.upload("photos", b"hello").await;
+    let upload = wire.initiate_upload("photos", MIB as u64).await;
+    wire.upload_part("photos", &upload, 0, b"before").await.expect(204);
+
+    let database = rusqlite::Connection::open(directory.path().join("cas.sqlite3")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE DELETE ON doomed BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    database.execute_batch(full).unwrap();
+    wire.upload_part("photos", &upload, 0, b"after!").await.expect(204);
+    wire.send(Call::new("DELETE", format!("/-/vaults/photos/archives/{archive}"))).await.expect(204);
+    wire.complete("photos", &upload, b"after!").await.expect(201);
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    wire.create_vault("more").await;
+    let listed: u64 = database.query_row("SELECT count(*) FROM doomed", [], |row| row.get(0)).unwrap();
+    assert_eq!(listed, 0, "the next write tidies up");
+    drop(database);
+    emulator.shutdown().await.unwrap();
+    let report = fsck(directory.path()).unwrap();
+    assert_eq!((report.is_clean(), report.archives, report.files, report.leftovers), (true, 1, 1, 0), "{report}");
+}
+
 /// S10: a clock that goes backwards upsets nothing.
 #[tokio::test]
 async fn s10_a_clock_that_goes_backwards_upsets_nothing() {
