@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::stream::{Fuse, Stream, StreamExt as _};
 use tokio::task::JoinHandle;
 
 use crate::range::ByteRange;
@@ -58,7 +58,8 @@ impl Body {
 
     /// A stream that can be made again from its beginning: `make` is called once for each time the body is sent.
     ///
-    /// It must give `len` bytes every time; anything else fails the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    /// It must give `len` bytes every time and then end; anything else fails the call with [`ErrorKind::Body`](crate::ErrorKind::Body). The
+    /// last bytes are sent only when it has ended. With a `len` of 0 it is not asked.
     #[must_use]
     pub fn replayable<S>(len: u64, make: impl Fn() -> S + Send + Sync + 'static) -> Self
     where
@@ -105,8 +106,8 @@ impl Body {
         let chunks = match self.source {
             Source::Memory(bytes) => Chunks::Memory(bytes),
             Source::File { file, start } => Chunks::File(FileChunks { file, next: start, left: len, reading: None }),
-            Source::Replayable(make) => Chunks::Stream(make()),
-            Source::Once(stream) => Chunks::Stream(stream.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Source::Replayable(make) => Chunks::Stream(make().fuse()),
+            Source::Once(stream) => Chunks::Stream(stream.into_inner().unwrap_or_else(PoisonError::into_inner).fuse()),
         };
         Frames { chunks, chunk: Bytes::new(), left: len, ended: false }
     }
@@ -121,7 +122,8 @@ pub struct OnceBody {
 }
 
 impl OnceBody {
-    /// A stream of `len` bytes. More or fewer fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body).
+    /// A stream of `len` bytes. More or fewer fail the call with [`ErrorKind::Body`](crate::ErrorKind::Body): the last bytes are sent only when
+    /// the stream has ended. With a `len` of 0 it is not asked.
     #[must_use]
     pub fn new(len: u64, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         OnceBody { len, stream: Box::pin(stream) }
@@ -195,7 +197,7 @@ pub struct Frames {
 enum Chunks {
     Memory(Bytes),
     File(FileChunks),
-    Stream(BoxStream),
+    Stream(Fuse<BoxStream>),
 }
 
 impl Frames {
@@ -219,7 +221,7 @@ impl Stream for Frames {
         if self.ended {
             return Poll::Ready(None);
         }
-        while self.chunk.is_empty() {
+        if self.chunk.is_empty() {
             match ready!(self.chunks.poll_next(cx)) {
                 Some(Ok(chunk)) => self.chunk = chunk,
                 Some(Err(error)) => return self.fail(error),
@@ -233,12 +235,20 @@ impl Stream for Frames {
                 }
             }
         }
+        let too_long = || io::Error::new(io::ErrorKind::InvalidData, "the body goes on beyond its length");
+        let held = self.chunk.len() as u64;
+        // Whoever sends the last bytes asks for nothing behind them.
+        if held == self.left
+            && let Some(more) = ready!(self.chunks.poll_next(cx))
+        {
+            return self.fail(more.err().unwrap_or_else(too_long));
+        }
+        if held > self.left {
+            return self.fail(too_long());
+        }
         let frame_len = self.chunk.len().min(FRAME_SIZE);
         let frame = self.chunk.split_to(frame_len);
-        match self.left.checked_sub(frame_len as u64) {
-            Some(left) => self.left = left,
-            None => return self.fail(io::Error::new(io::ErrorKind::InvalidData, "the body goes on beyond its length")),
-        }
+        self.left -= frame_len as u64;
         Poll::Ready(Some(Ok(frame)))
     }
 }
@@ -250,12 +260,18 @@ impl fmt::Debug for Frames {
 }
 
 impl Chunks {
+    /// The next bytes, never none of them; again `None` when asked after the last.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {
             Chunks::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
             Chunks::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Chunks::File(file) => file.poll_next(cx),
-            Chunks::Stream(stream) => stream.as_mut().poll_next(cx),
+            Chunks::Stream(stream) => loop {
+                match ready!(stream.poll_next_unpin(cx)) {
+                    Some(Ok(chunk)) if chunk.is_empty() => {}
+                    next => return Poll::Ready(next),
+                }
+            },
         }
     }
 }

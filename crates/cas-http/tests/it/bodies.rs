@@ -110,6 +110,28 @@ async fn a_source_that_fails_is_told_from_a_connection_that_does() {
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the file ends at byte 100");
 }
 
+/// What comes behind the length is seen though whoever sends the body asks for nothing behind it.
+#[tokio::test]
+async fn a_source_that_goes_on_exactly_behind_its_length_fails_the_call() {
+    let server = server([]).await.otherwise(Script::answer(204, &[], ""));
+    let client = builder(&server).retry(cas_http::RetryPolicy::never()).build().unwrap();
+    for (behind, as_it_should) in [
+        (vec![Ok("more")], false),
+        (vec![Ok(""), Ok("more")], false),
+        (vec![Err(io::ErrorKind::BrokenPipe)], false),
+        (vec![Ok(""), Ok("")], true),
+    ] {
+        let chunks = std::iter::once(Ok("0123456789")).chain(behind);
+        let chunks: Vec<_> = chunks.map(|chunk| chunk.map(Bytes::from).map_err(io::Error::from)).collect();
+        let once = Body::from(OnceBody::new(10, futures::stream::iter(chunks)));
+        let outcome = upload(&client, once).await;
+        assert_eq!(outcome.is_ok(), as_it_should, "{outcome:?}");
+        assert!(outcome.map_or_else(|error| error.kind() == ErrorKind::Body, |status| status == 204));
+    }
+    let again = Body::replayable(10, || futures::stream::iter(["0123456789", "more"].map(|text| Ok(text.into()))));
+    assert_eq!(upload(&client, again).await.unwrap_err().kind(), ErrorKind::Body);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_replayable_body_is_made_again_for_each_try() {
     static MADE: AtomicU32 = AtomicU32::new(0);
