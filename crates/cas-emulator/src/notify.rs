@@ -56,7 +56,7 @@ impl Notifier {
                     self.0.delivered.fetch_add(1, Ordering::SeqCst);
                     return;
                 }
-                Err(error) => tracing::warn!(%error, %uri, attempt, "a finished job could not be reported"),
+                Err(error) => tracing::warn!(%error, %url, attempt, "a finished job could not be reported"),
             }
             if attempt < TRIES {
                 tokio::time::sleep(self.0.pause).await;
@@ -75,9 +75,11 @@ async fn post(uri: &Uri, host: &str, body: Bytes) -> Result<(), Box<dyn std::err
     let stream = TcpStream::connect((host, port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
-    let authority = uri.authority().map_or(host, http::uri::Authority::as_str);
+    // Host and port alone: the authority may have a password in it, which is the receiver's to know but no part of this header.
+    let named = uri.host().unwrap_or(host);
+    let named = uri.port_u16().map_or(named.to_owned(), |port| format!("{named}:{port}"));
     let request = Request::post(uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str))
-        .header(header::HOST, authority)
+        .header(header::HOST, named)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, "cas-emulator")
         .body(Full::new(body))?;
@@ -99,21 +101,58 @@ mod tests {
         Notifier(Arc::new(Inner { allowed, pause: Duration::ZERO, ..Inner::default() }))
     }
 
-    /// Answers one connection after the other with these statuses, and tells how many there were.
-    async fn receiver(statuses: &'static [u16]) -> (CallbackUrl, tokio::task::JoinHandle<usize>) {
+    /// Answers one connection after the other with these statuses, and tells what came on each.
+    async fn receiver(statuses: &'static [u16]) -> (CallbackUrl, tokio::task::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = CallbackUrl::parse(format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let served = tokio::spawn(async move {
+            let mut received = Vec::new();
             for status in statuses {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut room = [0; 1024];
-                assert!(stream.read(&mut room).await.unwrap() > 0);
+                let length = stream.read(&mut room).await.unwrap();
+                received.push(String::from_utf8(room[..length].to_vec()).unwrap());
                 let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
-            statuses.len()
+            received
         });
         (url, served)
+    }
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_address_is_known_by_is_neither_logged_nor_sent_in_the_host_header() {
+        let (url, served) = receiver(&[500, 500, 500]).await;
+        let host = url.as_str().strip_prefix("http://").unwrap().trim_end_matches('/');
+        let secret = CallbackUrl::parse(format!("http://me:hunter2@{host}/done?token=hunter2")).unwrap();
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+        let log = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+        notifier(&["127.0.0.1"]).deliver(&secret, Bytes::new()).await;
+        notifier(&[]).deliver(&secret, Bytes::new()).await;
+        drop(log);
+        for request in served.await.unwrap() {
+            assert!(request.starts_with("POST /done?token=hunter2 HTTP/1.1\r\n"), "{request}");
+            assert!(request.contains(&format!("\r\nhost: {host}\r\n")), "{request}");
+        }
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains(&format!("url=http://{host}/done?…")) && log.contains("is not allowed"), "{log}");
+        assert!(!log.contains("hunter2"), "{log}");
     }
 
     #[tokio::test]
@@ -121,7 +160,7 @@ mod tests {
         let (url, served) = receiver(&[500, 302, 201]).await;
         let notifier = notifier(&["127.0.0.1"]);
         notifier.deliver(&url, Bytes::from_static(b"{}")).await;
-        assert_eq!((served.await.unwrap(), notifier.counts()), (3, (1, 0)));
+        assert_eq!((served.await.unwrap().len(), notifier.counts()), (3, (1, 0)));
     }
 
     #[tokio::test]
@@ -129,7 +168,7 @@ mod tests {
         let (url, served) = receiver(&[500, 500, 500]).await;
         let notifier = notifier(&["127.0.0.1"]);
         notifier.deliver(&url, Bytes::from_static(b"{}")).await;
-        assert_eq!((served.await.unwrap(), notifier.counts()), (3, (0, 1)));
+        assert_eq!((served.await.unwrap().len(), notifier.counts()), (3, (0, 1)));
     }
 
     #[tokio::test]
@@ -142,6 +181,6 @@ mod tests {
         }
         assert!(!served.is_finished());
         notifier(&["127.0.0.1"]).deliver(&url, Bytes::new()).await;
-        assert_eq!(served.await.unwrap(), 1, "the first that comes is the one that was allowed");
+        assert_eq!(served.await.unwrap().len(), 1, "the first that comes is the one that was allowed");
     }
 }
