@@ -132,6 +132,19 @@ impl OutputRange {
         };
         ByteRange::new(start, end).ok()
     }
+
+    /// Whether the bytes that came are the ones this selects; where the size of the output is not told, whether they may be.
+    #[must_use]
+    pub fn selects(self, came: ContentRange) -> bool {
+        let bytes = came.bytes;
+        match (came.total, self) {
+            (Some(total), range) => range.within(total) == Some(bytes),
+            // An end beyond the output is brought back to its last byte.
+            (None, OutputRange::Exact(range)) => bytes.start == range.start && bytes.end <= range.end,
+            (None, OutputRange::From(start)) => bytes.start == start,
+            (None, OutputRange::Last(count)) => bytes.len() <= count,
+        }
+    }
 }
 
 impl fmt::Display for OutputRange {
@@ -532,6 +545,29 @@ mod tests {
         }
         for bad in ["bytes=", "bytes=-", "bytes=a-b", "0-1", "bytes=1-0", "bytes=0-1,3-4", "bytes=+1-2", "bytes=--1"] {
             assert!(bad.parse::<OutputRange>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_came_are_the_selected_ones_or_others() {
+        for (asked, came, selected) in [
+            ("bytes=5-9", "bytes 5-9/20", true),
+            ("bytes=5-9", "bytes 5-7/20", false),
+            ("bytes=5-9", "bytes 5-7/8", true),
+            ("bytes=5-9", "bytes 5-7/*", true),
+            ("bytes=5-9", "bytes 5-10/*", false),
+            ("bytes=5-9", "bytes 6-9/*", false),
+            ("bytes=5-", "bytes 5-9/10", true),
+            ("bytes=5-", "bytes 5-9/20", false),
+            ("bytes=5-", "bytes 5-9", true),
+            ("bytes=5-", "bytes 6-9", false),
+            ("bytes=-5", "bytes 5-9/10", true),
+            ("bytes=-5", "bytes 0-4/10", false),
+            ("bytes=-5", "bytes 0-4/*", true),
+            ("bytes=-5", "bytes 0-5/*", false),
+        ] {
+            let (range, came): (OutputRange, ContentRange) = (asked.parse().unwrap(), came.parse().unwrap());
+            assert_eq!(range.selects(came), selected, "{asked}: {came}");
         }
     }
 
