@@ -284,7 +284,9 @@ impl Statement {
     }
 
     fn from_object(object: &JsonObject) -> Result<Self, WireError> {
+        expect_only(object, "a statement", &["effect", "principal", "action", "resource", "condition"])?;
         let principal = object.object("principal")?.unwrap_or_default();
+        expect_only(&principal, "a principal", &["qcs"])?;
         let conditions = object.object("condition")?.unwrap_or_default();
         Ok(Statement {
             effect: object.require("effect")?,
@@ -315,13 +317,16 @@ impl Policy {
         AccessPolicy::parse(text)
     }
 
-    /// Reads a document. One text may stand where a list is meant; words nobody knows are kept.
+    /// Reads a document. One text may stand where a list is meant; operators, actions and other words nobody knows are kept.
     ///
     /// # Errors
     ///
-    /// When an element is of another kind than the document allows; the error names its key.
+    /// When an element is of another kind than the document allows, or is one that nobody knows, such as the `principal` beside the
+    /// statements in documents of the oldest form; the error names its key. What is not known may restrict: read without it and set again,
+    /// the policy would say something else.
     pub fn from_document(document: &AccessPolicy) -> Result<Self, WireError> {
         let object = JsonObject::from_slice(document.as_str().as_bytes())?;
+        expect_only(&object, "a policy", &["version", "statement"])?;
         let statements = object.objects("statement")?;
         Ok(Policy { statements: statements.iter().map(Statement::from_object).collect::<Result<_, _>>()? })
     }
@@ -348,6 +353,18 @@ fn conditions_to_value(conditions: &[Condition]) -> Result<Value, InvalidValue> 
         }
     }
     Ok(operators.into_iter().collect())
+}
+
+/// Looks whether an object has no other keys than these.
+fn expect_only(object: &JsonObject, what: &str, known: &[&str]) -> Result<(), WireError> {
+    const SHOWN: usize = 80;
+    match object.iter().find(|(key, _)| !known.contains(key)) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let key: String = key.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+            Err(WireError::invalid(key, format!("not known in {what}, expected {}", known.join(", "))))
+        }
+    }
 }
 
 fn conditions_from_object(operators: &JsonObject) -> Result<Vec<Condition>, WireError> {
@@ -473,6 +490,10 @@ mod tests {
             (r#"{"version":"2.0","statement":[{"action":[]}]}"#, "effect"),
             (r#"{"version":"2.0","statement":[{"effect":"allow","action":[1]}]}"#, "action"),
             (r#"{"version":"2.0","statement":[{"effect":"allow","condition":{"ip_equal":[]}}]}"#, "condition"),
+            (r#"{"version":"2.0","principal":{"qcs":["x"]},"statement":[]}"#, "principal"),
+            (r#"{"version":"2.0","statement":[{"effect":"allow","not_action":["x"]}]}"#, "not_action"),
+            (r#"{"version":"2.0","statement":[{"effect":"allow","principal":{"qcs":"x","service":"y"}}]}"#, "service"),
+            (r#"{"version":"2.0","statement":[{"effect":"allow","a\u001b[31m":1}]}"#, "a\\u{1b}[31m"),
         ] {
             let document = AccessPolicy::parse(text).unwrap();
             assert_eq!(Policy::from_document(&document).unwrap_err().field(), key, "{text}");
