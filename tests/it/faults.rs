@@ -3,7 +3,8 @@
 use anyhow::Result;
 use bytes::Bytes;
 use cas_emulator::{Fault, FaultRule};
-use cas_http::{ByteRange, Client, MIB, PartSize};
+use cas_http::test_util::{Script, ScriptedServer};
+use cas_http::{ByteRange, Client, Credentials, JobId, MIB, PartSize, VaultName};
 use cas_objects::{Account, ErrorKind, Progress, Source};
 use cas_tests::{Rig, data};
 use cas_treehash::{ContentSha256, TreeHash};
@@ -116,6 +117,34 @@ async fn a_flipped_byte_on_the_way_back_is_noticed_and_fetched_again() -> Result
     let error = job.download_to_file(&target).slice_size(PartSize::MIN).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity, "{error:?}");
     assert!(!target.exists(), "no file appears under the final name");
+    Ok(())
+}
+
+/// A proxy that knows no ranges, or a cache that mixes them up: what comes is refused as wrong bytes are, and a slice is fetched again.
+#[tokio::test]
+async fn an_answer_of_other_bytes_is_no_better_than_wrong_bytes() -> Result<()> {
+    let job = r#"{"JobId":"j","Action":"ArchiveRetrieval","StatusCode":"Succeeded","Completed":true,"ArchiveSizeInBytes":10}"#;
+    let others = [(200, ""), (200, "bytes 0-9/10"), (206, "bytes 5-9/10"), (206, "")];
+    let answer = |(status, range): (u16, &str)| {
+        let headers: &[(&str, &str)] = if range.is_empty() { &[] } else { &[("Content-Range", range)] };
+        Script::answer(status, headers, "0123456789")
+    };
+    let right = (206, "bytes 0-9/10");
+    let answers = others.into_iter().chain([others[0], right]).map(answer);
+    let server = ScriptedServer::start([Script::answer(200, &[], job)].into_iter().chain(answers)).await?;
+    let client = Client::builder()
+        .credentials(Credentials::new("example-secret-id", "example-secret-key")?)
+        .endpoint(server.endpoint())
+        .build()?;
+    let job = Account::new(client).vault("photos".parse::<VaultName>()?).job("j".parse::<JobId>()?).await?;
+    for other in others {
+        let error = job.download_by_range(ByteRange::new(0, 9)?, &mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity, "{other:?}: {error:?}");
+    }
+    let folder = tempfile::tempdir()?;
+    let back = job.download_to_file(folder.path().join("back")).await?;
+    assert_eq!(std::fs::read(back.path)?, b"0123456789");
+    assert_eq!(server.received().len(), 1 + others.len() + 2);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The table: the 22 answers of the service, one row each.
 //!
-//! A row names the operation, the status a server answers with (a client takes any success), the output, and for each field the place it
-//! has in the answer. `docs/protocol.md` §2.3 and §5 describe them.
+//! A row names the operation, the status a server answers with, the output, and for each field the place it has in the answer; and what the
+//! client looks at besides the status, where it does. `docs/protocol.md` §2.3 and §5 describe them.
 
 use bytes::Bytes;
 use cas_http::document::{AccessPolicy, NotificationConfiguration};
@@ -9,6 +9,7 @@ use cas_http::header::{
     CONTENT_RANGE, CONTENT_TYPE, LOCATION, X_CAS_ARCHIVE_ID, X_CAS_CONTENT_SHA256, X_CAS_JOB_ID,
     X_CAS_MULTIPART_UPLOAD_ID, X_CAS_REQUEST_ID, X_CAS_SHA256_TREE_HASH,
 };
+use cas_http::ops::GetJobOutput;
 use cas_http::wire::{WireError, read_header};
 use cas_http::{ArchiveId, ContentRange, ContentSha256, JobId, RequestId, TreeHash, UploadId};
 use http::{HeaderMap, Response, StatusCode};
@@ -16,7 +17,7 @@ use http::{HeaderMap, Response, StatusCode};
 use crate::job::{JobDescription, JobList};
 use crate::multipart::{PartList, UploadList};
 use crate::vault::{VaultDescription, VaultList};
-use crate::wire::{Answer, AnswerMeta, AnswerReader, AnswerWriter, Output};
+use crate::wire::{Answer, AnswerMeta, AnswerReader, AnswerWriter, Output, expect_status};
 
 answers! {
     /// The vault exists, new or as before.
@@ -137,7 +138,7 @@ answers! {
     }
 
     /// The head of a job's output; the bytes come beside it.
-    GetJobOutput => OK GetJobOutputOutput {
+    GetJobOutput => OK GetJobOutputOutput checked by holds_what_was_asked {
         /// Which bytes these are, when a range was asked for.
         header(CONTENT_RANGE) range: Option<ContentRange>,
         /// `application/octet-stream` for an archive, `application/json` or `text/csv` for an inventory.
@@ -145,6 +146,20 @@ answers! {
         /// The tree hash of exactly these bytes, when they are a whole subtree of the archive's tree.
         header(X_CAS_SHA256_TREE_HASH) tree_hash: Option<TreeHash>,
     }
+}
+
+/// Looks whether an output holds the bytes that were asked for. Without a range that is whatever comes.
+fn holds_what_was_asked(operation: &GetJobOutput, status: StatusCode, headers: &HeaderMap) -> Result<(), WireError> {
+    let Some(asked) = operation.range else {
+        return expect_status(status, &[StatusCode::OK, StatusCode::PARTIAL_CONTENT]);
+    };
+    let found = match read_header::<ContentRange>(headers, CONTENT_RANGE)? {
+        Some(came) if status == StatusCode::PARTIAL_CONTENT && asked.selects(came) => return Ok(()),
+        Some(came) => format!("holds {came}"),
+        None => "does not say which bytes it holds".to_owned(),
+    };
+    let why = format!("asked for {asked}, the answer {} {found}", status.as_str());
+    Err(WireError::invalid(CONTENT_RANGE.as_str(), why))
 }
 
 #[cfg(test)]

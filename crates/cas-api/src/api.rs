@@ -120,10 +120,11 @@ where
 
     fn call(self, call: Call<O>) -> BoxFuture<'static, Result<Self::Output, Error>> {
         Box::pin(async move {
-            let vault = call.operation.vault().cloned();
+            let operation = call.operation.clone();
             let mut answer = self.client.call(call).await?;
             let report = answer.extensions().get::<CallReport>().cloned();
             let gone = report.as_ref().is_some_and(|report| report.outcome == Outcome::AlreadyGone);
+            let vault = operation.vault().cloned();
             let context = Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report };
             if gone {
                 // The operation removes something, and it is removed. Such outputs have no field of their own.
@@ -132,16 +133,22 @@ where
             if !answer.status().is_success() {
                 return Err(context.service(read_error(answer).await));
             }
-            // The service puts its request id on every answer. Whoever answers without one, and not even as documented, is somebody else: a
-            // proxy's page of welcome must not pass for a deletion.
-            if answer.status() != O::Output::STATUS && !answer.headers().contains_key(X_CAS_REQUEST_ID) {
-                return Err(
-                    context.delivery(DeliveryError::Wire(WireError::missing(X_CAS_REQUEST_ID.as_str().to_owned())))
-                );
+            if let Err(error) = check_head(&operation, &answer) {
+                return Err(context.delivery(DeliveryError::Wire(error)));
             }
             O::Shape::deliver::<O::Output>(answer).await.map_err(|error| context.delivery(error))
         })
     }
+}
+
+/// Looks whether a success comes from the service and is an answer to the request.
+fn check_head<O: Answer>(operation: &O, answer: &Response<ResponseBody>) -> Result<(), WireError> {
+    // The service puts its request id on every answer. Whoever answers without one, and not even as documented, is somebody else: a proxy's
+    // page of welcome must not pass for a deletion.
+    if answer.status() != O::Output::STATUS && !answer.headers().contains_key(X_CAS_REQUEST_ID) {
+        return Err(WireError::missing(X_CAS_REQUEST_ID.as_str().to_owned()));
+    }
+    operation.check(answer.status(), answer.headers())
 }
 
 async fn read_error(answer: Response<ResponseBody>) -> ServiceError {

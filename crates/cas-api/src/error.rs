@@ -50,7 +50,7 @@ pub enum ErrorKind {
     /// The operation is unsafe to repeat and may or may not have happened. Look at the service before calling again:
     /// [`Error::what_to_look_up`] says where.
     Ambiguous,
-    /// An answer came and could not be read: it was not made by the service, or the service has changed. Look at what is between you and the
+    /// An answer came that could not be read, or is none to what was asked: it was not made by the service, or the service has changed. Look at what is between you and the
     /// service. After an operation that is unsafe to repeat, look it up before calling again, as for `Ambiguous`.
     Decode,
     /// The call ended before an answer came; the kind says where. See [`cas_http::ErrorKind`] for what to do.
@@ -199,6 +199,16 @@ impl Error {
     pub fn transport(&self) -> Option<&cas_http::Error> {
         match &self.0.cause {
             Cause::Http(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What could not be read, when an answer came: its [`field`](WireError::field) is `content-range` when other bytes of an output came
+    /// than were asked for.
+    #[must_use]
+    pub fn wire(&self) -> Option<&WireError> {
+        match &self.0.cause {
+            Cause::Wire(error) => Some(error),
             _ => None,
         }
     }

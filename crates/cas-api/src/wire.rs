@@ -8,7 +8,7 @@ use cas_http::RequestId;
 use cas_http::header::{CONTENT_LENGTH, CONTENT_TYPE, X_CAS_REQUEST_ID};
 use cas_http::json::Document;
 use cas_http::wire::{HeaderField, WireError};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 /// What every answer has besides what the operation is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct AnswerMeta {
 
 /// The typed answer of an operation.
 pub trait Output: Sized + Send + 'static {
-    /// The status a server answers with when nothing else is said; a client takes any success.
+    /// The status a server answers with when nothing else is said. Which others a client takes, [`Answer::check`] says.
     const STATUS: StatusCode;
 
     /// Reads a successful answer. `body` is empty when it is archive data.
@@ -45,6 +45,25 @@ pub trait Output: Sized + Send + 'static {
 pub trait Answer: cas_http::Operation {
     /// That type.
     type Output: Output;
+
+    /// Looks whether a success with this head is an answer to this request: a reading one is answered with the documented status, any other
+    /// with any success (`docs/protocol.md` §2.3).
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    fn check(&self, status: StatusCode, _headers: &HeaderMap) -> Result<(), WireError> {
+        if Self::INFO.method == Method::GET { expect_status(status, &[Self::Output::STATUS]) } else { Ok(()) }
+    }
+}
+
+/// Looks whether a status is one of these.
+pub(crate) fn expect_status(found: StatusCode, expected: &[StatusCode]) -> Result<(), WireError> {
+    if expected.contains(&found) {
+        return Ok(());
+    }
+    let expected: Vec<&str> = expected.iter().map(StatusCode::as_str).collect();
+    Err(WireError::invalid("status", format!("expected {}, found {}", expected.join(" or "), found.as_str())))
 }
 
 /// Reads the fields of an output from an answer.
@@ -174,7 +193,7 @@ macro_rules! answer_key {
 macro_rules! answers {
     ($(
         $(#[$meta:meta])*
-        $operation:ident => $status:ident $output:ident {
+        $operation:ident => $status:ident $output:ident $(checked by $check:ident)? {
             $( $(#[$fmeta:meta])* $place:ident $(($key:ident))? $field:ident : $ty:ty, )*
         }
     )*) => {
@@ -242,6 +261,12 @@ macro_rules! answers {
 
             impl Answer for cas_http::ops::$operation {
                 type Output = $output;
+
+                $(
+                    fn check(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), WireError> {
+                        $check(self, status, headers)
+                    }
+                )?
             }
         )*
 

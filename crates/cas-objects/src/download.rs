@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cas_api::answers::GetJobOutputOutput;
+use cas_api::cas_http::header::CONTENT_RANGE;
 use cas_api::cas_http::{ArchiveSize, BoxFuture, ByteRange, JobId, PartSize, ResponseBody, TreeHash};
 use cas_treehash::{TreeHasher, combine, read};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -345,21 +346,18 @@ pub(crate) async fn read_range(
     Ok(RangeRead { size, tree_hash, verification })
 }
 
-/// Asks for a range and looks whether the answer is of that range.
+/// Asks for a range. An answer of other bytes is no better than wrong bytes, and is told as such.
 async fn open_range(vault: &Vault, job: &JobId, range: ByteRange) -> Result<(GetJobOutputOutput, ResponseBody), Error> {
-    let download = vault.api().get_job_output(vault.name(), job).range(range).await?;
-    match download.output.range {
-        Some(came) if came.bytes == range && download.output.status() == 206 => {
-            // They are hashed here, away from the threads that serve sockets, and fetched again when they are wrong.
-            Ok((download.output, download.body.without_hash_check()))
+    let answer = vault.api().get_job_output(vault.name(), job).range(range).await;
+    let download = answer.map_err(|error| match error.wire() {
+        Some(wire) if wire.field() == CONTENT_RANGE.as_str() => {
+            let what = format!("asked for bytes {range} of job {job}, the answer is not of these bytes");
+            Error::new(ErrorKind::Integrity, what).caused_by(error)
         }
-        came => {
-            let came = came.map_or("does not say which bytes it holds".to_owned(), |came| format!("holds {came}"));
-            let status = download.output.status();
-            let what = format!("asked for bytes {range} of job {job}, the answer {status} {came}");
-            Err(Error::new(ErrorKind::Integrity, what))
-        }
-    }
+        _ => error.into(),
+    })?;
+    // They are hashed here, away from the threads that serve sockets, and fetched again when they are wrong.
+    Ok((download.output, download.body.without_hash_check()))
 }
 
 /// As many frames as make about 1 MiB, so that one step on the blocking pool has enough to do.

@@ -3,7 +3,7 @@
 
 use cas_api::{Error, ErrorKind};
 use cas_http::test_util::{Script, ScriptedServer};
-use cas_http::{ArchiveId, ByteRange, ContentSha256, JobId, PartRange, TreeHash, UploadId};
+use cas_http::{ArchiveId, ByteRange, ContentSha256, JobId, OutputRange, PartRange, TreeHash, UploadId};
 
 use crate::support::{api, vault};
 
@@ -106,6 +106,62 @@ async fn c18_a_list_of_a_hundred_megabytes_is_not_read() {
         let received = api.client().counters().body_bytes_received;
         assert!(received < 9 << 20, "{received} bytes were read");
     }
+}
+
+#[tokio::test]
+async fn c18_what_is_read_comes_with_the_documented_status() {
+    for (status, good) in [(200, true), (201, false), (203, false), (206, false)] {
+        let script = Script::answer(status, &[("Content-Type", "application/json")], r#"{"VaultList":[]}"#);
+        let outcome = listing(script).await;
+        assert_eq!(outcome.is_ok(), good, "{status}");
+        if let Err(error) = outcome {
+            assert!(shown(&error).ends_with(&format!("status: expected 200, found {status}")), "{error:?}");
+        }
+    }
+}
+
+/// What becomes of an output of which a range is asked for, if any.
+async fn output(asked: &str, status: u16, came: &str) -> Result<(), Error> {
+    let headers = [("Content-Range", came)];
+    let server = server(Script::answer(status, if came.is_empty() { &[] } else { &headers }, "hello")).await;
+    let mut call = api(&server).get_job_output(vault(), JobId::parse("j").unwrap());
+    if !asked.is_empty() {
+        call = call.range(asked.parse::<OutputRange>().unwrap());
+    }
+    call.await.map(drop)
+}
+
+#[tokio::test]
+async fn other_bytes_than_were_asked_for_are_refused() {
+    for (asked, status, came) in [
+        ("", 200, ""),
+        ("", 206, "bytes 5-9/20"),
+        ("bytes=5-9", 206, "bytes 5-9/20"),
+        ("bytes=5-9", 206, "bytes 5-9/*"),
+        ("bytes=5-99", 206, "bytes 5-9/10"),
+        ("bytes=5-", 206, "bytes 5-9/10"),
+        ("bytes=-5", 206, "bytes 5-9"),
+    ] {
+        assert!(output(asked, status, came).await.is_ok(), "{asked} {status} {came}");
+    }
+    for (asked, status, came) in [
+        ("bytes=5-9", 200, ""),
+        ("bytes=5-9", 200, "bytes 5-9/20"),
+        ("bytes=5-9", 206, ""),
+        ("bytes=5-9", 206, "bytes 0-4/20"),
+        ("bytes=5-9", 206, "bytes 6-10/*"),
+        ("bytes=5-9", 206, "bytes 5-10"),
+        ("bytes=5-99", 206, "bytes 5-9/20"),
+        ("bytes=5-", 206, "bytes 5-9/20"),
+        ("bytes=-5", 206, "bytes 0-4/20"),
+        ("bytes=5-9", 206, "pages 5-9"),
+    ] {
+        let error = output(asked, status, came).await.expect_err(&format!("{asked} {status} {came}"));
+        assert_eq!((error.kind(), error.wire().unwrap().field()), (ErrorKind::Decode, "content-range"));
+        shown(&error);
+    }
+    let error = output("", 203, "").await.unwrap_err();
+    assert!(shown(&error).ends_with("status: expected 200 or 206, found 203"), "{error:?}");
 }
 
 /// The answer to an upload with these headers, and what becomes of it.
