@@ -250,7 +250,7 @@ impl Shared {
             );
             tokio::time::sleep(wait).await;
             run.waited += wait;
-            if ended.broke_while_sending(&run)
+            if ended.calls_for_a_question(&run)
                 && let Some(refusal) = self.probe(&mut run).await
             {
                 return run.finish(refusal, Outcome::AsAnswered);
@@ -374,7 +374,9 @@ impl Shared {
         if run.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
             return None;
         }
-        let cost = Budget::cost(cause);
+        // The question before a repeat is a request, too.
+        let requests = if ended.calls_for_a_question(run) { 2 } else { 1 };
+        let cost = requests * Budget::cost(cause);
         let paid = self.budget.take(cost);
         run.spent = Some(cost);
         paid.then_some(wait)

@@ -139,10 +139,12 @@ impl Ended {
         }
     }
 
-    /// Whether the connection broke in the middle of a body that is large enough to ask first.
-    pub(crate) fn broke_while_sending(&self, run: &Run) -> bool {
+    /// Whether the connection broke in the middle of a body that is large enough to ask something before it is sent again, and there is a vault
+    /// to ask for.
+    pub(crate) fn calls_for_a_question(&self, run: &Run) -> bool {
         const LARGE: u64 = 1 << 20;
-        matches!(self, Ended::Failure(failure) if failure.sent == Sent::Part) && run.body_len >= LARGE
+        let broke_halfway = matches!(self, Ended::Failure(failure) if failure.sent == Sent::Part);
+        broke_halfway && run.body_len >= LARGE && run.vault.is_some()
     }
 }
 

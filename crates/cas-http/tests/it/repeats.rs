@@ -134,6 +134,20 @@ async fn c25_in_a_total_outage_a_thousand_calls_make_at_most_1036_requests() {
     assert_eq!(dials.load(Ordering::Relaxed), requests);
 }
 
+/// The questions between the tries of a large upload are requests, too.
+#[tokio::test(start_paused = true)]
+async fn c25_in_a_total_outage_a_thousand_uploads_make_at_most_1036_requests() {
+    let server = server([]).await.otherwise(Script::new().after_body_bytes(1000).close());
+    let client = builder(&server).build().unwrap();
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    for _ in 0..1000 {
+        assert_eq!(upload_part(&client, bytes.clone().into()).await.unwrap_err().kind(), ErrorKind::Disconnected);
+    }
+    let requests = server.received();
+    let questions = requests.iter().filter(|request| request.line().starts_with("GET ")).count();
+    assert_eq!((requests.len(), questions), (1034, 17), "500 of budget are 17 questions and 17 repeats for 14 each");
+}
+
 #[tokio::test(start_paused = true)]
 async fn c25_with_a_tenth_of_requests_failing_nearly_every_call_succeeds() {
     let mut random = fastrand::Rng::with_seed(7);
