@@ -131,7 +131,7 @@ impl ClientBuilder {
     /// Sets the time limits.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+        self.timeouts = timeouts.bounded();
         self
     }
 

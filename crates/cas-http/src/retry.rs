@@ -8,11 +8,13 @@ use http::StatusCode;
 use crate::call::Outcome;
 use crate::error::ErrorKind;
 use crate::error_body::code;
+use crate::timeout::LONGEST;
 use crate::wire::{Repeat, ShapeKind};
 
 /// When a call is tried again, and how long the wait is.
 ///
-/// Waits are random between nothing and a bound that doubles with each try, so that many clients do not come back at the same moment.
+/// Waits are random between nothing and a bound that doubles with each try, so that many clients do not come back at the same moment. None is
+/// longer than a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -73,11 +75,11 @@ impl RetryPolicy {
             Cause::Throttled => self.throttled_base,
         };
         let doubled = base.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1)));
-        let random = doubled.min(self.cap).mul_f64(chance.clamp(0.0, 1.0));
+        let random = doubled.min(self.cap).min(LONGEST).mul_f64(chance.clamp(0.0, 1.0));
         match named {
             None => Some(random),
             Some(named) if named > self.max_retry_after => None,
-            Some(named) => Some(named + random),
+            Some(named) => Some(named.saturating_add(random).min(LONGEST)),
         }
     }
 }
@@ -312,6 +314,15 @@ mod tests {
         let wait = |seconds| RetryPolicy::default().wait(Cause::Throttled, 1, 0.5, Some(Duration::from_secs(seconds)));
         assert_eq!(wait(60), Some(Duration::from_millis(60_500)));
         assert_eq!(wait(61), None);
+    }
+
+    #[test]
+    fn a_policy_without_bounds_waits_no_longer_than_can_be_reckoned_with() {
+        let (base, cap, max_retry_after) = (Duration::MAX, Duration::MAX, Duration::MAX);
+        let policy = RetryPolicy { base, cap, max_retry_after, ..RetryPolicy::default() };
+        for named in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
+            assert_eq!(policy.wait(Cause::Transient, 99, 1.0, named), Some(LONGEST));
+        }
     }
 
     #[test]

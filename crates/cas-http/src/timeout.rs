@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The time limits of a client. hyper has none of its own.
+/// The longest time that is waited for anything; whatever is longer counts as this. Sums with it do not overflow.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The time limits of a client, of at most a year; one that is longer counts as a year. hyper has none of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -38,6 +41,15 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// The same with no limit that is too long to reckon with. That of an operation is none then.
+    pub(crate) fn bounded(self) -> Self {
+        let Timeouts { connect, tls, head, read, write, operation } = self;
+        let [connect, tls, head, read, write] = [connect, tls, head, read, write].map(|limit| limit.min(LONGEST));
+        Timeouts { connect, tls, head, read, write, operation }
+    }
+}
+
 /// How many bytes must move within one silence limit for a link to count as moving: about 34 bytes a second with the usual limit. Less is
 /// as good as silence, though a byte comes now and then.
 pub const PROGRESS_FLOOR: u64 = 1024;
@@ -53,6 +65,7 @@ pub(crate) struct Silence {
 }
 
 impl Silence {
+    /// A watch over silence of at most [`LONGEST`].
     pub(crate) fn new(limit: Duration) -> Self {
         Silence { limit, left: limit, moved: 0, waiting: None, timer: None }
     }

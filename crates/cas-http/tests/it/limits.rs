@@ -9,7 +9,8 @@ use std::time::Duration;
 use cas_http::document::{InventoryRetrieval, JobParameters};
 use cas_http::test_util::Script;
 use cas_http::{
-    Body, ByteRange, ContentSha256, Error, ErrorKind, PartRange, RetryPolicy, TimeLimit, TreeHash, UploadId,
+    Body, ByteRange, ContentSha256, Error, ErrorKind, PartRange, PoolOptions, RetryPolicy, TimeLimit, Timeouts,
+    TreeHash, UploadId,
 };
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, Interval, interval_at};
@@ -206,6 +207,28 @@ async fn a_connection_that_takes_a_few_bytes_now_and_then_is_stalled_and_a_slow_
         "all of it was taken, and only the answer never came: {error:?}"
     );
     assert!((10_000 / 40 + 30..10_000 / 40 + 60).contains(&took), "{took} s");
+}
+
+/// A call that waits for everything there is to wait for: for room to send, a head, a body, and the body of an error.
+#[tokio::test(start_paused = true)]
+async fn limits_without_bounds_are_none() {
+    let slow = || Script::new().after_body_bytes(10).wait(3600 * SECOND).read_for(3600 * SECOND);
+    let body = |status: u16| (format!("HTTP/1.1 {status} Slow\r\nContent-Length: 2\r\n\r\n"), 3600 * SECOND);
+    let script = |(head, pause)| slow().send(head).drip("{}", pause);
+    let server = server([script(body(503)), script(body(200))]).await;
+    let (mut timeouts, mut retry, mut pool) = (Timeouts::default(), RetryPolicy::default(), PoolOptions::default());
+    (timeouts.connect, timeouts.tls, timeouts.head) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    (timeouts.read, timeouts.write, timeouts.operation) = (Duration::MAX, Duration::MAX, Some(Duration::MAX));
+    (retry.base, retry.cap, retry.max_retry_after) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    pool.idle_timeout = Duration::MAX;
+    let client = builder(&server).timeouts(timeouts).retry(retry).pool(pool).build().unwrap();
+    let (hash, bytes) = (TreeHash::of(b""), Body::from(vec![7; 1 << 20]));
+    let range = PartRange::new(ByteRange::with_len(0, bytes.len()).unwrap());
+    let upload: UploadId = "upload-1".parse().unwrap();
+    let pending = client.upload_part(vault(), upload, range, ContentSha256::of(b""), hash, bytes);
+    let answer = pending.timeout(Duration::MAX).await.unwrap();
+    assert_eq!((answer.status().as_u16(), report(&answer).attempts), (200, 2));
+    assert_eq!(answer.into_body().bytes(10).await.unwrap(), "{}");
 }
 
 #[tokio::test(start_paused = true)]
