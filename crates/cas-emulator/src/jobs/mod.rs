@@ -57,11 +57,9 @@ pub(crate) async fn run(service: Arc<Service>) {
     const ROUND: Duration = Duration::from_secs(3600);
     loop {
         let now = service.clock.now();
-        let next = match keep_house(&service).await {
-            Ok(()) => service.store.read(move |tx| Ok([rows::next_due(tx, now)?, expiry::next(tx)?])).await,
-            Err(failure) => Err(failure),
-        };
-        let Ok(next) = next else {
+        let done = keep_house(&service).await;
+        let next = service.store.read(move |tx| Ok([rows::next_due(tx, now)?, expiry::next(tx)?])).await;
+        let (true, Ok(next)) = (done, next) else {
             // The failure was logged; a full disk may have room again in a moment.
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
@@ -75,52 +73,62 @@ pub(crate) async fn run(service: Arc<Service>) {
     }
 }
 
-/// Ends the jobs whose time has come, begins to copy what is to be copied, and removes what has expired.
+/// Ends the jobs whose time has come, begins to copy what is to be copied, and removes what has expired. What fails is logged, keeps nothing
+/// else from being done, and is tried again; false when there was such a thing.
 ///
 /// # Cancel safety
 ///
 /// What was begun is finished though the future is dropped, so a client that goes away takes no report with it.
-pub(crate) async fn keep_house(service: &Arc<Service>) -> Outcome<()> {
+pub(crate) async fn keep_house(service: &Arc<Service>) -> bool {
     let now = service.clock.now();
     let due = move |tx: &Transaction<'_>| Ok((rows::due(tx, now)?, expiry::is_due(tx, now)?));
-    let (mut due, expired) = service.store.read(due).await?;
+    let Ok((mut due, expired)) = service.store.read(due).await else { return false };
     {
         let copying = service.jobs.copying();
         due.retain(|id| !copying.contains(id));
     }
     if due.is_empty() && !expired {
-        return Ok(());
+        return true;
     }
     let work = tokio::spawn(do_what_is_due(service.clone(), due, expired, now));
-    work.await.map_err(|error| Failure::internal("ending jobs", &error))?
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "ending jobs failed");
+        false
+    })
 }
 
-async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now: Timestamp) -> Outcome<()> {
-    let service = &service;
+async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now: Timestamp) -> bool {
     let _one_at_a_time = service.jobs.ending.lock().await;
-    let mut ended = Vec::new();
+    let mut all_done = true;
     for id in due {
-        let find = move |tx: &Transaction<'_>| match rows::by_id(tx, id)? {
-            Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?, job))),
-            None => Ok(None),
-        };
-        let Some(((vault, owner), job)) = service.store.read(find).await? else { continue };
-        if job.completed.is_some() {
-            continue;
-        }
-        let qcs = service.qcs(owner, &vault.name);
-        match job.parameters {
-            JobParameters::PushToCos(_) | JobParameters::PullFromCos(_) => begin_copying(service, job, qcs),
-            _ => {
-                let (store, name) = (service.store.clone(), service.ids.file_name());
-                ended.extend(blocking(move || Ok(end(&store, name, &job, &qcs, now)?.then_some((job.id, qcs)))).await?);
-            }
+        if let Err(failure) = do_job(&service, id, now).await {
+            tracing::warn!(id, message = failure.message, "a job that is due is still to be done");
+            all_done = false;
         }
     }
     if expired {
-        service.store.write(move |tx| expiry::sweep(tx, now)).await?;
+        all_done &= service.store.write(move |tx| expiry::sweep(tx, now)).await.is_ok();
     }
-    for (id, qcs) in ended {
+    all_done
+}
+
+/// Does what a job is due to do, or begins it, and reports it once it has ended.
+async fn do_job(service: &Arc<Service>, id: i64, now: Timestamp) -> Outcome<()> {
+    let find = move |tx: &Transaction<'_>| match rows::by_id(tx, id)? {
+        Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?, job))),
+        None => Ok(None),
+    };
+    let Some(((vault, owner), job)) = service.store.read(find).await? else { return Ok(()) };
+    if job.completed.is_some() {
+        return Ok(());
+    }
+    let qcs = service.qcs(owner, &vault.name);
+    if matches!(job.parameters, JobParameters::PushToCos(_) | JobParameters::PullFromCos(_)) {
+        begin_copying(service, job, qcs);
+        return Ok(());
+    }
+    let (store, name, named) = (service.store.clone(), service.ids.file_name(), qcs.clone());
+    if blocking(move || end(&store, name, &job, &named, now)).await? {
         report(service, id, &qcs).await?;
     }
     Ok(())

@@ -526,3 +526,42 @@ async fn finished_jobs_are_reported_to_the_job_s_and_the_vault_s_address() {
         assert_eq!(report, described, "the report is what DescribeJob says");
     }
 }
+
+#[tokio::test]
+async fn a_job_that_cannot_be_ended_holds_up_neither_other_jobs_nor_reads_nor_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = Emulator::builder().without_port().data_dir(directory.path()).notify(["127.0.0.1"]);
+    let emulator = builder.job_delay(JobDelay::Fixed(hours(1))).start().await.unwrap();
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    let archive = wire.upload("photos", b"hello").await;
+    let (url, mut reports) = receiver(&[200, 200, 200]).await;
+    let retrieval = json!({"Type": "archive-retrieval", "ArchiveId": archive, "CallBackUrl": url});
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(wire.job("photos", retrieval.clone()).await);
+    }
+    let database = rusqlite::Connection::open(directory.path().join("cas.sqlite3")).unwrap();
+    let full = format!(
+        "CREATE TRIGGER full BEFORE UPDATE ON job WHEN OLD.job_id = '{}' BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        jobs[1]
+    );
+    database.execute_batch(&full).unwrap();
+    emulator.clock().advance(hours(1));
+    wire.get("/-/vaults").await.expect(200);
+    for (job, status) in jobs.iter().zip(["Succeeded", "InProgress", "Succeeded"]) {
+        assert_eq!(wire.describe_job("photos", job).await["StatusCode"], status);
+    }
+    let mut reported = async || {
+        let report: Value = serde_json::from_str(&reports.recv().await.unwrap()).unwrap();
+        report["JobId"].as_str().unwrap().to_owned()
+    };
+    let mut both = [reported().await, reported().await];
+    let mut expected = [jobs[0].clone(), jobs[2].clone()];
+    both.sort();
+    expected.sort();
+    assert_eq!(both, expected);
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(wire.describe_job("photos", &jobs[1]).await["StatusCode"], "Succeeded");
+    assert_eq!(reported().await, jobs[1]);
+}
