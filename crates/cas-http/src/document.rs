@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::id::InvalidValue;
+use crate::id::{InvalidValue, without_secrets};
 use crate::json::{Document, JsonObject, JsonWriter};
 use crate::wire::WireError;
 
@@ -127,14 +127,14 @@ impl CallbackUrl {
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let text = text.as_ref();
         let url = text.parse::<http::Uri>().ok().filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+            matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some_and(is_host_and_port)
         });
         match url {
             Some(_) if text.len() <= 2048 => Ok(CallbackUrl(text.into())),
             _ => Err(InvalidValue::new(
                 "callback URL",
                 "expected http:// or https:// with a host, at most 2048 bytes",
-                text.rsplit_once('@').map_or(text, |(_, rest)| rest),
+                without_secrets(text),
             )),
         }
     }
@@ -150,6 +150,13 @@ impl CallbackUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether there is a host, and nothing or a number where a port stands: "https://me:secret?@e.com" has none.
+pub(crate) fn is_host_and_port(authority: &http::uri::Authority) -> bool {
+    let behind_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let host = authority.host();
+    !host.is_empty() && (behind_user.len() == host.len() || authority.port_u16().is_some())
 }
 
 /// Without user, password and query.
@@ -303,7 +310,18 @@ mod tests {
         assert_eq!(format!("{url} {url:?}"), "https://e.com:81/jobs?… CallbackUrl(https://e.com:81/jobs?…)");
         assert_eq!(url.as_str(), "https://me:hunter2@e.com:81/jobs?token=hunter2");
         assert_eq!(CallbackUrl::repeated("me:hunter2@e.com#x").to_string(), "e.com?…");
-        assert!(!CallbackUrl::parse("ftp://me:hunter2@e.com").unwrap_err().to_string().contains("hunter2"));
+        for bad in [
+            "ftp://me:hunter2@e.com",
+            "htps://e.com/done?token=hunter2",
+            "htps://e.com/done#hunter2",
+            "htps://e.com/done?hunter2@e.com",
+            "https://me:hunter2?hunter2@e.com",
+            "htps://me@e.com/?a=me@hunter2",
+        ] {
+            let error = CallbackUrl::parse(bad).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(CallbackUrl::parse("htps://e.com/done?a=b").unwrap_err().to_string().contains("htps://e.com/done"));
     }
 
     #[test]
@@ -335,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_callback_is_an_http_address() {
-        for bad in ["", "ftp://x", "http://", "example.com", "https://a b/", "javascript:alert(1)"] {
+        for bad in ["", "ftp://x", "http://", "example.com", "https://a b/", "https://a:b/", "javascript:alert(1)"] {
             assert!(CallbackUrl::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
-use crate::id::InvalidValue;
+use crate::document::is_host_and_port;
+use crate::id::{InvalidValue, without_secrets};
 
 /// The address of the service: `https://cas.ap-chengdu.myqcloud.com`.
 ///
@@ -26,8 +27,7 @@ impl Endpoint {
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let text = text.as_ref().trim();
         // Whoever puts a password there must not find it in a log.
-        let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-        let invalid = |why: &str| InvalidValue::new("endpoint", why, shown);
+        let invalid = |why: &str| InvalidValue::new("endpoint", why, without_secrets(text));
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::HTTPS, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::HTTPS, rest),
@@ -39,8 +39,7 @@ impl Endpoint {
             return Err(invalid("expected a host and perhaps a port, nothing else"));
         }
         let authority: Authority = authority.parse().map_err(|_| invalid("expected a host and perhaps a port"))?;
-        let port_is_read = authority.as_str().len() == authority.host().len() || authority.port_u16().is_some();
-        if authority.host().is_empty() || !port_is_read {
+        if !is_host_and_port(&authority) {
             return Err(invalid("expected a host and perhaps a port"));
         }
         Ok(Endpoint { scheme, authority })
@@ -144,8 +143,10 @@ mod tests {
 
     #[test]
     fn a_password_in_an_endpoint_is_not_shown() {
-        let error = Endpoint::parse("http://me:hunter2@cas.example.com/x").unwrap_err();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        for text in ["http://me:hunter2@cas.example.com/x", "https://cas.example.com/?token=hunter2"] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -46,6 +46,17 @@ impl fmt::Debug for InvalidValue {
 
 impl std::error::Error for InvalidValue {}
 
+/// What may be shown of a text that should be an address or a path and is not: neither a user and a password before it nor a query behind it,
+/// wherever they begin and end.
+pub(crate) fn without_secrets(text: &str) -> &str {
+    let rest = match text.rsplit_once('@') {
+        None => text,
+        Some((before, _)) if before.contains(['?', '#']) => "",
+        Some((_, rest)) => rest,
+    };
+    rest.split(['?', '#']).next().unwrap_or_default()
+}
+
 /// The account in a request's path: one's own, or another by its number.
 ///
 /// The owner of a vault may allow another account through the vault's access policy.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use crate::id::{InvalidValue, Uid, VaultName};
+use crate::id::{InvalidValue, Uid, VaultName, without_secrets};
 use crate::wire::{AnyBody, Operation, OperationInfo, Repeat, Shape, escape};
 
 /// A request of any method, path, query, headers and body.
@@ -66,7 +66,7 @@ impl Raw {
             return Err(InvalidValue::new("method", "expected one that has a path", method));
         }
         if let Some(why) = what_is_wrong(&path) {
-            return Err(InvalidValue::new("path", why, path));
+            return Err(InvalidValue::new("path", why, without_secrets(&path)));
         }
         let repeat = if matches!(method, Method::GET | Method::HEAD) { Repeat::Safe } else { Repeat::Unsafe };
         let vault = vault_in(&path);
@@ -291,5 +291,9 @@ mod tests {
             raw("x").query("q", "hunter2").unwrap().header(CONTENT_TYPE, "hunter2".parse().unwrap()).body("hunter2")
         );
         assert!(shown.contains("content-type") && !shown.contains("hunter2"), "{shown}");
+        for path in ["vaults/x?token=hunter2", "vaults/x#hunter2"] {
+            let error = Raw::new(Method::GET, path).unwrap_err().to_string();
+            assert!(error.contains("vaults/x") && !error.contains("hunter2"), "{error}");
+        }
     }
 }
