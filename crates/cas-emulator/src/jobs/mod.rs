@@ -20,7 +20,7 @@ use cas_http::json::{Document as _, JsonWriter};
 use cas_http::{InventoryLimit, Timestamp};
 use rusqlite::Transaction;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::later;
 use crate::failure::{Failure, Outcome};
@@ -31,13 +31,25 @@ use crate::store::vaults;
 use crate::store::{Store, blocking, expiry, storage};
 
 /// What is going on with the jobs of an emulator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Jobs {
     /// One at a time ends jobs, so that none is ended twice.
     ending: tokio::sync::Mutex<()>,
-    /// The rows of the jobs that are copying bytes.
+    /// The rows of the jobs that are copying bytes, or wait for their turn to.
     copying: Mutex<HashSet<i64>>,
+    /// A copy holds a thread from its beginning to its end, and requests need such threads too.
+    turns: Semaphore,
     changed: Notify,
+}
+
+/// How many jobs copy bytes at the same time.
+const COPIES: usize = 2;
+
+impl Default for Jobs {
+    fn default() -> Self {
+        let turns = Semaphore::new(COPIES);
+        Jobs { ending: Default::default(), copying: Default::default(), turns, changed: Notify::new() }
+    }
 }
 
 impl Jobs {
@@ -205,7 +217,7 @@ fn csv(entries: &[InventoryEntry]) -> Vec<u8> {
     std::iter::once(CSV_COLUMNS.join(",") + "\r\n").chain(lines).collect::<String>().into_bytes()
 }
 
-/// Copies in the background, and ends the job when it is done.
+/// Copies in the background when it is the job's turn, and ends the job when it is done.
 fn begin_copying(service: &Arc<Service>, job: Job, qcs: String) {
     if !service.jobs.copying().insert(job.id) {
         return;
@@ -213,6 +225,7 @@ fn begin_copying(service: &Arc<Service>, job: Job, qcs: String) {
     let worker = service.clone();
     service.spawn(async move {
         let id = job.id;
+        let _turn = worker.jobs.turns.acquire().await;
         let copier = worker.clone();
         let ended = blocking(move || copy::copy(&copier, &job)).await;
         match ended {

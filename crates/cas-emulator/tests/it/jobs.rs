@@ -479,6 +479,37 @@ async fn a_push_waits_its_tier_and_fails_without_its_archive() {
     assert!(emulator.cos().get("b", "o").is_err());
 }
 
+/// Copies that do not get on: their object is a pipe that nobody writes to, and there are more of them than threads that may block.
+#[cfg(unix)]
+#[test]
+fn copies_leave_threads_for_requests() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(4).enable_all().build().unwrap();
+    let answered = runtime.block_on(async {
+        let emulator = with_photos().await;
+        let bucket = emulator.cos().path().join("b");
+        std::fs::create_dir_all(&bucket).unwrap();
+        let pipe = bucket.join("o");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut wire = connect(&emulator);
+        let requests = async {
+            let mut jobs = Vec::new();
+            for _ in 0..8 {
+                jobs.push(wire.job("photos", json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o"})).await);
+            }
+            wire.get("/-/vaults").await.expect(200);
+            // Once there is somebody to write, they all see that the object is empty.
+            let _writer = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+            for job in jobs {
+                assert_eq!(finished(&mut wire, &job).await["StatusMessage"], "the COS object has 0 bytes");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), requests).await.is_ok()
+    });
+    // Without this a failure would wait for threads that never end.
+    runtime.shutdown_background();
+    assert!(answered);
+}
+
 /// Takes reports, answering each with the next status, and gives their bodies.
 async fn receiver(statuses: &'static [u16]) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
