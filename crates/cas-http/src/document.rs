@@ -273,7 +273,8 @@ impl Document for NotificationConfiguration {
         JsonWriter::new().set("CallBackUrl", self.call_back_url.as_str()).set("Events", events).to_vec()
     }
 
-    /// Reads `Events`, or `Event` as one page calls it, as a list or a single string.
+    /// Reads `Events`, or `Event` as one page calls it, as a list or a single string; and the address whatever it is, which somebody else may
+    /// have set.
     fn from_json(text: &[u8]) -> Result<Self, WireError> {
         let object = JsonObject::from_slice(text)?;
         let events = match object.get("Events").or_else(|| object.get("Event")) {
@@ -290,7 +291,8 @@ impl Document for NotificationConfiguration {
                 .collect::<Result<_, _>>()?,
             Some(_) => return Err(WireError::invalid("Events", "expected a list of strings")),
         };
-        Ok(NotificationConfiguration { call_back_url: object.require("CallBackUrl")?, events })
+        let call_back_url = CallbackUrl::repeated(object.require::<String>("CallBackUrl")?);
+        Ok(NotificationConfiguration { call_back_url, events })
     }
 }
 
@@ -348,6 +350,11 @@ mod tests {
         ] {
             let read = NotificationConfiguration::from_json(text.as_bytes()).unwrap();
             assert_eq!(read.events, [NotificationEvent::ArchiveRetrievalCompleted]);
+        }
+        for address in ["http://bücher.example/done", &format!("http://e.com/{}", "x".repeat(2048))] {
+            let text = format!(r#"{{"CallBackUrl":"{address}","Events":[]}}"#);
+            let read = NotificationConfiguration::from_json(text.as_bytes()).unwrap();
+            assert_eq!(read.call_back_url.as_str(), address, "somebody else has set it");
         }
     }
 

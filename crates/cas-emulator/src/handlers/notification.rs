@@ -3,7 +3,7 @@
 use cas_api::answers::{
     DeleteVaultNotificationsOutput, GetVaultNotificationsOutput, SetVaultNotificationConfigurationOutput,
 };
-use cas_http::document::{NotificationConfiguration, NotificationEvent};
+use cas_http::document::{CallbackUrl, NotificationConfiguration, NotificationEvent};
 use cas_http::json::Document as _;
 use cas_http::ops::{DeleteVaultNotifications, GetVaultNotifications, SetVaultNotificationConfiguration};
 use http::Response;
@@ -20,6 +20,8 @@ pub(crate) async fn set(
     operation: SetVaultNotificationConfiguration,
 ) -> Outcome<Response<AnswerBody>> {
     let configuration = operation.configuration;
+    CallbackUrl::parse(configuration.call_back_url.as_str())
+        .map_err(|error| Failure::invalid(format!("CallBackUrl: {error}")))?;
     if configuration.events.is_empty() {
         return Err(Failure::missing("Events"));
     }
