@@ -116,8 +116,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         None => {
             let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(64).enable_all().build()?;
-            runtime.block_on(serve(cli.serve))?;
-            Ok(ExitCode::SUCCESS)
+            let served = runtime.block_on(serve(cli.serve));
+            // A job that copies is not waited for: the next start begins it anew.
+            runtime.shutdown_background();
+            served.map(|()| ExitCode::SUCCESS)
         }
     }
 }

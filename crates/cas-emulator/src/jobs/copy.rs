@@ -12,7 +12,8 @@ use crate::store::archives::{self, NewArchive};
 use crate::store::jobs::{self as rows, Ending, Job};
 use crate::store::{ContentReader, PIECE, storage};
 
-/// Copies to or from COS, and ends the job. False when it was gone meanwhile.
+/// Copies to or from COS, and ends the job. False when it was gone meanwhile, or the emulator has ended: the next one on its directory begins
+/// the job anew.
 pub(super) fn copy(service: &Service, job: &Job) -> Outcome<bool> {
     let copied = match &job.parameters {
         JobParameters::PushToCos(parameters) => push(service, job, parameters),
@@ -35,6 +36,9 @@ fn push(service: &Service, job: &Job, parameters: &PushToCos) -> Outcome<bool> {
     let mut reader = ContentReader::new(service.store.clone(), segments, range.start()..range.end() + 1);
     let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(storage)?;
     while let Some(piece) = reader.next_piece()? {
+        if !service.store.is_open() {
+            return Ok(false);
+        }
         object.write(&piece).map_err(storage)?;
     }
     object.finish().map_err(storage)?;
@@ -48,6 +52,9 @@ fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool>
     let mut writer = service.store.files.create(service.ids.file_name()).map_err(storage)?;
     let mut piece = vec![0; PIECE];
     while left > 0 {
+        if !service.store.is_open() {
+            return Ok(false);
+        }
         let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
         object.read_exact(&mut piece[..length]).map_err(storage)?;
         writer.write(&[&piece[..length]]).map_err(storage)?;

@@ -71,6 +71,11 @@ impl Store {
         self.directory.path()
     }
 
+    /// Whether something can still be written; afterwards the directory may be somebody else's.
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets other processes use the directory. What is being written is finished first; whatever comes later fails.
     pub(crate) fn release(&self) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
@@ -102,6 +107,7 @@ impl Store {
 
     /// [`write`](Self::write) for code that is already off the async threads.
     pub(crate) fn write_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+        // Held to the end of the work, so that nobody lets go of the directory meanwhile.
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         if !*open {
             return Err(Failure::internal("writing", &"the emulator has ended"));

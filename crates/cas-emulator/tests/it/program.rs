@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use cas_emulator::Account;
 use cas_http::AppId;
@@ -97,6 +98,29 @@ async fn it_says_one_line_and_ends_cleanly_on_both_signals() {
         let (status, out, err) = program.end(signal);
         assert_eq!((status.code(), out.as_str(), err.as_str()), (Some(0), "", ""), "{signal}");
     }
+}
+
+/// A copy that does not get on: its object is a pipe that nobody writes to.
+#[tokio::test]
+async fn a_job_that_copies_is_not_waited_for_when_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let bucket = directory.path().join("cos/b");
+    std::fs::create_dir_all(&bucket).unwrap();
+    assert!(Command::new("mkfifo").arg(bucket.join("o")).status().unwrap().success());
+    let program = Program::on(directory.path());
+    let mut wire = program.connect().await;
+    wire.create_vault("photos").await;
+    let job = wire.job("photos", json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o"})).await;
+    assert_eq!(wire.describe_job("photos", &job).await["Completed"], false);
+    let pid = program.child.id().to_string();
+    let ended = tokio::task::spawn_blocking(move || program.end("-TERM"));
+    // Four times what the manual promises; whoever does not end by then is ended, so that the test can tell.
+    let Ok(ended) = tokio::time::timeout(Duration::from_secs(20), ended).await else {
+        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        panic!("the program does not end");
+    };
+    let (status, _, err) = ended.unwrap();
+    assert_eq!((status.code(), err.as_str()), (Some(0), ""));
 }
 
 #[tokio::test]
