@@ -16,6 +16,7 @@ pub(crate) mod uploads;
 pub(crate) mod vaults;
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -54,8 +55,14 @@ impl Store {
         let failed = |error: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Storage, format!("the state in {} cannot be opened: {error}", path.display()))
         };
-        let database = Database::open(&path.join("cas.sqlite3"), durable).map_err(|error| failed(&error))?;
         let files = BlobFiles::open(&path, durable).map_err(|error| failed(&error))?;
+        let database = path.join("cas.sqlite3");
+        // Without its database every file would pass for one that nothing names, and be removed.
+        let is_new = fs::metadata(&database).map_or(true, |found| found.len() == 0);
+        if is_new && !files.names().map_err(|error| failed(&error))?.is_empty() {
+            return Err(failed(&"there are files of bytes in blobs, and no database that names them in cas.sqlite3"));
+        }
+        let database = Database::open(&database, durable).map_err(|error| failed(&error))?;
         let run = database.write(|transaction| {
             let sql = "INSERT INTO meta VALUES ('runs', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
             Ok(transaction.query_row(sql, [], |row| row.get(0))?)
@@ -171,10 +178,14 @@ impl Store {
             Ok(names.collect::<Result<_, _>>()?)
         })?;
         let present = self.files.names().map_err(|error| Failure::internal("listing the files", &error))?;
-        for name in present.iter().filter(|name| !named.contains(*name)) {
+        let (needed, orphans): (Vec<&String>, Vec<&String>) = present.iter().partition(|name| named.contains(*name));
+        for name in &orphans {
             self.files.remove(name).map_err(|error| Failure::internal("removing an unneeded file", &error))?;
         }
-        let missing = named.len() - present.iter().filter(|name| named.contains(*name)).count();
+        if !orphans.is_empty() {
+            tracing::warn!(removed = orphans.len(), "files that nothing names were removed");
+        }
+        let missing = named.len() - needed.len();
         if missing > 0 {
             tracing::error!(missing, "files are missing; `cas-emulator fsck` tells which archives they belong to");
         }

@@ -111,6 +111,31 @@ async fn s12_leftovers_of_a_killed_process_are_removed_at_the_next_start() {
     assert!(!orphan.exists() && !unfinished.exists());
 }
 
+/// S12: the database was lost, or was not restored along with the bytes.
+#[tokio::test]
+async fn s12_bytes_without_their_database_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = on(directory.path()).await;
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    wire.upload("photos", b"hello").await;
+    emulator.shutdown().await.unwrap();
+    let database = directory.path().join("cas.sqlite3");
+    let kept = fs::read(&database).unwrap();
+    let losses: [fn(&Path); 2] = [|file| fs::remove_file(file).unwrap(), |file| fs::write(file, "").unwrap()];
+    for lose in losses {
+        lose(&database);
+        for _ in 0..2 {
+            let refused = Emulator::builder().without_port().data_dir(directory.path()).start().await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Storage);
+            assert!(refused.to_string().ends_with("no database that names them in cas.sqlite3"), "{refused}");
+        }
+        fs::write(&database, &kept).unwrap();
+    }
+    on(directory.path()).await.shutdown().await.unwrap();
+    assert!(fsck(directory.path()).unwrap().is_clean());
+}
+
 #[tokio::test]
 async fn s12_damage_is_found_by_fsck_and_never_served_as_good() {
     let bytes = pattern(3 * MIB);
