@@ -196,6 +196,7 @@ impl<T: Text> HeaderField for Option<T> {
 
 /// What a repeat of an operation does when the outcome of the first try is unknown. It drives retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Repeat {
     /// The same as doing it once.
     Safe,
@@ -207,6 +208,7 @@ pub enum Repeat {
 
 /// Where the bytes of an archive travel in an operation. They are never inside the operation itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ShapeKind {
     /// Nowhere: both bodies are small documents or empty.
     Plain,
@@ -216,8 +218,8 @@ pub enum ShapeKind {
     Download,
 }
 
-/// The type-level form of [`ShapeKind`]: it decides at compile time which call takes which operation.
-pub trait Shape: Send + Sync + 'static {
+/// The type-level form of [`ShapeKind`]: it decides at compile time which call takes which operation. The shapes here are all there are.
+pub trait Shape: sealed::Sealed + Send + Sync + 'static {
     /// The shape as a value.
     const KIND: ShapeKind;
     /// What goes along with the operation when it is sent: a body for uploads, nothing otherwise.
@@ -227,6 +229,28 @@ pub trait Shape: Send + Sync + 'static {
     /// The body of the request: the payload of an upload, the operation's own document otherwise.
     #[cfg(feature = "client")]
     fn body(payload: Self::Payload, document: Bytes) -> crate::body::Body;
+}
+
+mod sealed {
+    /// Keeps the shapes those of this module: what one must have differs with the features.
+    ///
+    /// ```compile_fail
+    /// struct Mine;
+    ///
+    /// impl cas_http::wire::Shape for Mine {
+    ///     const KIND: cas_http::wire::ShapeKind = cas_http::wire::ShapeKind::Plain;
+    ///     type Payload = ();
+    ///
+    ///     fn body((): (), document: bytes::Bytes) -> cas_http::Body {
+    ///         document.into()
+    ///     }
+    /// }
+    /// ```
+    pub trait Sealed {}
+    impl Sealed for super::Plain {}
+    impl Sealed for super::Upload {}
+    impl Sealed for super::Download {}
+    impl Sealed for super::AnyBody {}
 }
 
 /// [`ShapeKind::Plain`] as a type.
