@@ -150,7 +150,7 @@ pub(crate) async fn abort(
 
 pub(crate) async fn list_parts(service: &Service, scope: Scope, operation: ListParts) -> Outcome<Response<AnswerBody>> {
     let size = page_size(operation.limit);
-    let from: u64 = position(operation.marker.as_ref(), "the offset of a part")?;
+    let from = position(operation.marker.as_ref(), "the offset of a part")?;
     let qcs = service.qcs(scope.owner, &operation.vault);
     let read = move |tx: &rusqlite::Transaction<'_>| {
         let vault = vaults::require(tx, scope.owner, &operation.vault)?;
@@ -174,7 +174,7 @@ pub(crate) async fn list(
     operation: ListMultipartUploads,
 ) -> Outcome<Response<AnswerBody>> {
     let size = page_size(operation.limit);
-    let from: i64 = position(operation.marker.as_ref(), "one that a page before gave")?;
+    let from = position(operation.marker.as_ref(), "one that a page before gave")?;
     let qcs = service.qcs(scope.owner, &operation.vault);
     let read = move |tx: &rusqlite::Transaction<'_>| {
         let vault = vaults::require(tx, scope.owner, &operation.vault)?;
@@ -185,10 +185,11 @@ pub(crate) async fn list(
     answer(ListMultipartUploadsOutput::new(UploadList::new(uploads, marker)))
 }
 
-/// Where a page begins: what the marker says, or the very beginning.
-fn position<T: std::str::FromStr + Default>(marker: Option<&Marker>, expected: &str) -> Outcome<T> {
-    let Some(marker) = marker else { return Ok(T::default()) };
-    marker.as_str().parse().map_err(|_| Failure::invalid(format!("marker: expected {expected}, found {marker:?}")))
+/// Where a page begins: what the marker says, or the very beginning. A number that the database cannot hold is none that it gave.
+fn position(marker: Option<&Marker>, expected: &str) -> Outcome<u64> {
+    let Some(marker) = marker else { return Ok(0) };
+    let position = marker.as_str().parse().ok().filter(|position| i64::try_from(*position).is_ok());
+    position.ok_or_else(|| Failure::invalid(format!("marker: expected {expected}, found {marker:?}")))
 }
 
 fn description(upload: Upload, qcs: String) -> UploadDescription {

@@ -70,7 +70,7 @@ pub(crate) fn require(tx: &Transaction<'_>, vault: i64, id: &UploadId, now: Time
 }
 
 /// Up to `count` uploads, oldest first, from the row number `from` on.
-pub(crate) fn list(tx: &Transaction<'_>, vault: i64, from: i64, count: u32, now: Timestamp) -> Outcome<Vec<Upload>> {
+pub(crate) fn list(tx: &Transaction<'_>, vault: i64, from: u64, count: u32, now: Timestamp) -> Outcome<Vec<Upload>> {
     let sql = format!("SELECT {COLUMNS} FROM upload WHERE vault = ? AND id >= ? AND created > ? ORDER BY id LIMIT ?");
     let mut select = tx.prepare_cached(&sql)?;
     let uploads = select.query_map(params![vault, from, alive_since(now), count], upload)?;

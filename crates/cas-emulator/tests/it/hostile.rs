@@ -367,6 +367,17 @@ async fn s14_ranges_at_the_ends_of_numbers_are_refused() {
         let answer = wire.start_job("photos", parameters).await;
         assert_eq!(answer.error(), "400 InvalidParameterValueException", "{range}");
     }
+    for marker in ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1", "-9223372036854775809"]
+    {
+        for path in ["multipart-uploads".to_owned(), format!("multipart-uploads/{upload}")] {
+            let answer = wire.get(format!("/-/vaults/photos/{path}?marker={marker}")).await;
+            assert_eq!(answer.error(), "400 InvalidParameterValueException", "{path} {marker}");
+        }
+    }
+    for account in ["9223372036854775808", "18446744073709551615"] {
+        let answer = wire.get(format!("/{account}/vaults/photos")).await;
+        assert_eq!(answer.error(), "403 AccessDeniedException", "{account}");
+    }
 }
 
 #[tokio::test]
