@@ -54,6 +54,7 @@ pub struct Download<T> {
 }
 
 /// How an operation of some shape hands over its answer: as an output, or as an output and a body.
+/// [`Shape`] is closed, so this is, too.
 pub trait Delivery: Shape {
     /// What the caller gets.
     type Delivered<T: Output>: Send;

@@ -18,8 +18,8 @@ use crate::multipart::{Part, UploadDescription};
 use crate::vault::VaultDescription;
 use crate::wire::Answer;
 
-/// An operation whose answer is one page of a listing.
-pub trait Listing: Answer<Output: Clone> + Operation<Shape = Plain> {
+/// An operation whose answer is one page of a listing. The four of the service are all there are.
+pub trait Listing: sealed::Sealed + Answer<Output: Clone> + Operation<Shape = Plain> {
     /// One entry.
     type Item: Clone + Send + 'static;
 
@@ -36,8 +36,58 @@ pub trait Listing: Answer<Output: Clone> + Operation<Shape = Plain> {
     fn key(item: &Self::Item) -> String;
 }
 
+mod sealed {
+    /// Keeps the listings those of this module: what one must have is nobody else's affair, and may change.
+    ///
+    /// ```compile_fail
+    /// use bytes::Bytes;
+    /// use cas_api::{Answer, Listing};
+    /// use cas_http::wire::{OperationInfo, Plain};
+    /// use cas_http::{Marker, Operation, Uid, VaultName, ops::ListVaults};
+    ///
+    /// #[derive(Clone, Debug)]
+    /// struct Mine(ListVaults);
+    ///
+    /// impl Operation for Mine {
+    ///     type Shape = Plain;
+    ///     const INFO: &'static OperationInfo = ListVaults::INFO;
+    ///
+    ///     fn encode(&self, uid: Uid) -> http::Request<Bytes> {
+    ///         self.0.encode(uid)
+    ///     }
+    ///
+    ///     fn vault(&self) -> Option<&VaultName> {
+    ///         None
+    ///     }
+    /// }
+    ///
+    /// impl Answer for Mine {
+    ///     type Output = <ListVaults as Answer>::Output;
+    /// }
+    ///
+    /// impl Listing for Mine {
+    ///     type Item = <ListVaults as Listing>::Item;
+    ///
+    ///     fn marker_mut(&mut self) -> &mut Option<Marker> {
+    ///         &mut self.0.marker
+    ///     }
+    ///
+    ///     fn open(output: Self::Output) -> (Vec<Self::Item>, Option<Marker>) {
+    ///         ListVaults::open(output)
+    ///     }
+    ///
+    ///     fn key(item: &Self::Item) -> String {
+    ///         ListVaults::key(item)
+    ///     }
+    /// }
+    /// ```
+    pub trait Sealed {}
+}
+
 macro_rules! listing {
     ($operation:ident, $output:ident, $entries:ident: $item:ty, $key:expr) => {
+        impl sealed::Sealed for $operation {}
+
         impl Listing for $operation {
             type Item = $item;
 
