@@ -126,7 +126,7 @@ where
             let report = answer.extensions().get::<CallReport>().cloned();
             let gone = report.as_ref().is_some_and(|report| report.outcome == Outcome::AlreadyGone);
             let vault = operation.vault().cloned();
-            let context = Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report };
+            let context = Context { operation: O::INFO.name, vault, report };
             if gone {
                 // The operation removes something, and it is removed. Such outputs have no field of their own.
                 *answer.status_mut() = O::Output::STATUS;

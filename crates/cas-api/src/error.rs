@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::api::DeliveryError;
 use cas_http::error_body::code;
-use cas_http::wire::Repeat;
 use cas_http::{CallReport, Outcome, RequestId, ServiceError, VaultName, WireError};
 use http::StatusCode;
 
@@ -61,7 +60,6 @@ pub enum ErrorKind {
 pub(crate) struct Context {
     pub(crate) operation: &'static str,
     pub(crate) vault: Option<VaultName>,
-    pub(crate) repeat: Repeat,
     pub(crate) report: Option<CallReport>,
 }
 
@@ -77,15 +75,7 @@ impl Context {
     pub(crate) fn delivery(self, error: DeliveryError) -> Error {
         match error {
             DeliveryError::Wire(error) => self.error(ErrorKind::Decode, None, Cause::Wire(error)),
-            DeliveryError::Http(error) => {
-                let mut error = Error::from(error);
-                error.0.operation = Some(self.operation);
-                if self.repeat == Repeat::Unsafe {
-                    // It succeeded, and what came of it was cut: the same call again would do it twice.
-                    error.0.kind = ErrorKind::Ambiguous;
-                }
-                error
-            }
+            DeliveryError::Http(error) => error.into(),
         }
     }
 
@@ -347,7 +337,8 @@ impl std::error::Error for ListingError {}
 
 #[cfg(test)]
 mod tests {
-    use cas_http::{OPERATIONS, ResponseBody};
+    use cas_http::OPERATIONS;
+    use cas_http::wire::Repeat;
 
     use super::*;
 
@@ -355,20 +346,6 @@ mod tests {
     fn what_is_unsafe_to_repeat_can_be_looked_up_and_nothing_else_needs_to() {
         for info in OPERATIONS {
             assert_eq!(what_to_look_up(info.name).is_some(), info.repeat == Repeat::Unsafe, "{}", info.name);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_success_that_could_not_be_read_is_not_to_be_repeated_when_that_would_do_it_twice() {
-        for (repeat, kind) in [
-            (Repeat::Unsafe, ErrorKind::Ambiguous),
-            (Repeat::Safe, ErrorKind::Transport(cas_http::ErrorKind::TooLarge)),
-        ] {
-            let cause = ResponseBody::from(bytes::Bytes::from_static(b"long")).bytes(1).await.unwrap_err();
-            let context = Context { operation: "UploadArchive", vault: None, repeat, report: None };
-            let error = context.delivery(DeliveryError::Http(cause));
-            assert_eq!(error.kind(), kind);
-            assert_eq!(error.what_to_look_up().is_some(), repeat == Repeat::Unsafe);
         }
     }
 }

@@ -187,7 +187,7 @@ impl<O: Listing> Walk<O> {
         };
         if let Some(why) = endless {
             let vault = next.operation.vault().cloned();
-            return Err(Context { operation: O::INFO.name, vault, repeat: O::INFO.repeat, report: None }.listing(why));
+            return Err(Context { operation: O::INFO.name, vault, report: None }.listing(why));
         }
         *next.operation.marker_mut() = Some(marker);
         self.call = Some(next);
