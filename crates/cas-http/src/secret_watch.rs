@@ -18,8 +18,8 @@ const MARKS: [&str; 5] = ["hunter2", "aHVudGVyMg", "example-secret-key", "emulat
 /// Which parts of the program have logged something since the watch began.
 static HEARD: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-/// Watches all that is logged in this process from now on, at every level and by every library. The first line that tells a secret ends the
-/// process with a message: a panic might be caught by the task that logs.
+/// Watches all that is logged in this process from now on, at every level and by every library that logs through `tracing`; what goes to the `log`
+/// crate is not heard. The first line that tells a secret ends the process with a message: a panic might be caught by the task that logs.
 ///
 /// To be called by whatever the tests of a suite make their clients with; it does something the first time only.
 ///
