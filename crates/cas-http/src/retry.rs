@@ -11,7 +11,8 @@ use crate::error_body::code;
 use crate::timeout::LONGEST;
 use crate::wire::{Repeat, ShapeKind};
 
-/// When a call is tried again, and how long the wait is.
+/// When a call is tried again, and how long the wait is. It is tried until the head of an answer has come; a body that is cut behind it is an
+/// error of whoever reads it.
 ///
 /// Waits are random between nothing and a bound that doubles with each try, so that many clients do not come back at the same moment. None is
 /// longer than a year.
