@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use cas_emulator::{Account, Builder, Clock, Emulator, JobDelay, Tolerance, fsck};
+use cas_emulator::{Account, Builder, Clock, Emulator, JobDelay, Limits, Tolerance, fsck};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -115,12 +115,31 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None => {
+            #[cfg(unix)]
+            raise_descriptor_limit();
             let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(64).enable_all().build()?;
             let served = runtime.block_on(serve(cli.serve));
             // A job that copies is not waited for: the next start begins it anew.
             runtime.shutdown_background();
             served.map(|()| ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Takes as many descriptors as a full house needs: an upload holds its connection and its file, the latter twice while it is synced, and the
+/// database has some. Systems give 1024 and let a program ask for more.
+#[cfg(unix)]
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = 3 * Limits::default().connections as u64 + 256;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let (Some(allowed), wanted) = (current, maximum.map_or(needed, |maximum| maximum.min(needed))) else { return };
+    if allowed < wanted
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+    {
+        tracing::warn!(%error, allowed, wanted, "the number of open files could not be raised");
+    } else if wanted < needed {
+        tracing::warn!(wanted, needed, "few files may be open, so uploads may fail when there are many at once");
     }
 }
 

@@ -205,27 +205,6 @@ async fn s3_a_client_that_does_not_read_is_left() {
     assert!(received.len() < MIB, "{}", received.len());
 }
 
-/// S3: a thousand half-sent requests and half-sent bodies keep nobody else from being served.
-#[tokio::test]
-async fn s3_a_good_client_is_served_among_a_thousand_slow_ones() {
-    let mut limits = Limits::default();
-    limits.connections = 10;
-    let emulator = Emulator::builder().without_port().limits(limits).start().await.unwrap();
-    let mut wire = connect(&emulator);
-    wire.create_vault("photos").await;
-    let call = Call::new("POST", "/-/vaults/photos/archives").body(pattern(MIB)).hashed();
-    let head = call.head(Some(&wire.credentials), wire.now);
-    let mut slow = Vec::new();
-    for number in 0..1000 {
-        let mut wire = connect(&emulator);
-        let sent = if number % 2 == 0 { head.len() / 2 } else { head.len() };
-        wire.io.write_all(&head[..sent]).await.unwrap();
-        slow.push(wire);
-    }
-    wire.upload("photos", &pattern(2 * MIB)).await;
-    wire.get("/-/vaults/photos").await.expect(200);
-}
-
 /// S3: connections above the limit wait until others end.
 #[tokio::test]
 async fn s3_connections_above_the_limit_wait_for_their_turn() {

@@ -74,6 +74,17 @@ impl Drop for Program {
     }
 }
 
+/// The program on a directory, by a shell that sets a limit first.
+fn limited(limit: &str, directory: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let account = format!("program:{SECRET}:1250000009");
+    let script = format!("ulimit {limit} && exec \"$@\"");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_cas-emulator"), "--listen", "127.0.0.1:0", "--json"]);
+    command.args(["--account", &account, "--data", directory.to_str().unwrap()]);
+    command.env_remove("CAS_EMULATOR_ACCOUNTS").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// Runs the program to its end: the exit code, what it said on standard output, and on standard error.
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().unwrap();
@@ -191,18 +202,74 @@ async fn a_killed_program_loses_nothing_that_it_acknowledged() {
     }
 }
 
+/// S3: a thousand half-sent heads and half-sent bodies, on a system that gives 1024 descriptors unless one asks for more.
+#[tokio::test]
+async fn s3_a_good_client_is_served_among_a_thousand_slow_ones() {
+    const SLOW: usize = 1000;
+    allow_open_files(SLOW as u64 + 200);
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(&mut limited("-Sn 1024", directory.path()));
+    let story = async {
+        let mut good = program.connect().await;
+        good.create_vault("photos").await;
+        let call = Call::new("POST", "/-/vaults/photos/archives").body(pattern(MIB)).hashed();
+        let head = call.head(Some(&good.credentials), good.now);
+        let mut slow = Vec::new();
+        for number in 0..SLOW {
+            let mut wire = program.connect().await;
+            if number % 2 == 0 {
+                wire.io.write_all(&head[..head.len() / 2]).await.unwrap();
+            } else {
+                wire.io.write_all(&head).await.unwrap();
+                wire.io.write_all(&call.body[..MIB / 4]).await.unwrap();
+            }
+            slow.push(wire);
+        }
+        while std::fs::read_dir(directory.path().join("unfinished")).unwrap().count() < SLOW / 2 {
+            good.get("/-/vaults/photos").await.expect(200);
+        }
+        let bytes = pattern(2 * MIB);
+        let archive = program.connect().await.upload("photos", &bytes).await;
+        let job = good.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+        assert!(good.output("photos", &job, None).await.expect(200).body == bytes);
+        // What was half sent can still be completed.
+        let mut last = slow.pop().unwrap();
+        last.io.write_all(&call.body[MIB / 4..]).await.unwrap();
+        last.receive().await.unwrap().expect(201);
+    };
+    // Who is not served would wait for ever.
+    tokio::time::timeout(Duration::from_secs(60), story).await.expect("everybody is served");
+    if cfg!(target_os = "linux") {
+        let most = peak_memory(program.child.id());
+        assert!(most < 200 * MIB, "{most} bytes");
+    }
+    let (status, _, err) = program.end("-TERM");
+    assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+}
+
+/// Lets this process have so many open files.
+fn allow_open_files(count: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < count) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum });
+        assert!(raised.is_ok(), "this test needs {count} open files, the system allows {maximum:?}");
+    }
+}
+
+/// The most memory that a process has held, in bytes.
+fn peak_memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
+}
+
 /// S10: no file may grow beyond 2 MiB, neither one of bytes nor one of the database: for the program that is a full disk.
 #[tokio::test]
 async fn s10_a_full_disk_is_a_server_error_and_leaves_the_old_state_intact() {
     let directory = tempfile::tempdir().unwrap();
-    let account = format!("program:{SECRET}:1250000009");
-    let arguments =
-        ["--listen", "127.0.0.1:0", "--json", "--account", &account, "--data", directory.path().to_str().unwrap()];
     // The unit is 512 bytes here; without the trap the program would be ended by a signal.
-    let limit = ["-c", "ulimit -f 4096 && trap '' XFSZ && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cas-emulator")];
-    let mut limited = Command::new("sh");
-    limited.args(limit).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let program = Program::start(&mut limited);
+    let program = Program::start(&mut limited("-f 4096 && trap '' XFSZ", directory.path()));
     let mut wire = program.connect().await;
     wire.create_vault("photos").await;
     let bytes = pattern(3 * MIB);
