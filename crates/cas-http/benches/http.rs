@@ -11,6 +11,7 @@
     reason = "a benchmark is a program for one person, who reads what it prints"
 )]
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,14 +21,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cas_http::{ByteRange, Client, ContentSha256, Credentials, PartRange, TlsOptions, TreeHash, UploadId, VaultName};
-use http::{HeaderMap, HeaderValue, Request, header};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 
 const MIB: usize = 1 << 20;
@@ -177,9 +177,7 @@ fn vault() -> VaultName {
 
 /// The small request that all candidates send; ours is this one with a signature of its own.
 const PATH: &str = "/-/vaults/photos";
-const SMALL_ANSWER: &[u8] =
-    b"HTTP/1.1 200 OK\r\nx-cas-requestId: ZtZhLV3kk9jTbCNFi9fVKoeiRB4CNVOSPmOn==\r\nContent-Type: application/json\r\n\
-    Content-Length: 60\r\n\r\n{\"VaultName\":\"photos\",\"CreationDate\":\"2024-01-02T03:04:05Z\"}";
+const SMALL_ANSWER: &str = r#"{"VaultName":"photos","CreationDate":"2024-01-02T03:04:05Z"}"#;
 
 /// Headers of one size with ours.
 fn headers() -> HeaderMap {
@@ -253,14 +251,14 @@ fn all<T: Send + 'static>(runtime: &Runtime, tasks: Vec<impl Future<Output = T> 
 async fn our_requests(client: Client, vault: VaultName, count: usize) {
     for _ in 0..count {
         let answer = client.describe_vault(&vault).await.unwrap();
-        assert_eq!(answer.into_body().bytes(1 << 16).await.unwrap().len(), 60);
+        assert_eq!(answer.into_body().bytes(1 << 16).await.unwrap().len(), SMALL_ANSWER.len());
     }
 }
 
 async fn reqwest_requests(client: reqwest::Client, url: reqwest::Url, count: usize) {
     for _ in 0..count {
         let answer = client.get(url.clone()).send().await.unwrap();
-        assert_eq!(answer.bytes().await.unwrap().len(), 60);
+        assert_eq!(answer.bytes().await.unwrap().len(), SMALL_ANSWER.len());
     }
 }
 
@@ -280,26 +278,19 @@ async fn bare_requests(mut connection: Connection, head: HeaderMap, count: usize
         let mut request = Request::get(PATH).body(Empty::new()).unwrap();
         *request.headers_mut() = head.clone();
         let answer = connection.send_request(request).await.unwrap();
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), 60);
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), SMALL_ANSWER.len());
     }
     connection
 }
 
-/// A server for requests without a body, on a thread of its own.
+/// A hyper server for requests without a body, on a thread of its own.
 fn answer_small_requests() -> SocketAddr {
-    async fn answer(mut stream: tokio::net::TcpStream) -> std::io::Result<()> {
-        stream.set_nodelay(true)?;
-        let (mut buffer, mut filled) = ([0; 4096], 0);
-        loop {
-            match stream.read(&mut buffer[filled..]).await? {
-                0 => return Ok(()),
-                count => filled += count,
-            }
-            if buffer[..filled].ends_with(b"\r\n\r\n") {
-                filled = 0;
-                stream.write_all(SMALL_ANSWER).await?;
-            }
-        }
+    async fn answer(_: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let answer = Response::builder()
+            .header("x-cas-requestId", "ZtZhLV3kk9jTbCNFi9fVKoeiRB4CNVOSPmOn==")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(SMALL_ANSWER));
+        Ok(answer.unwrap())
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -308,7 +299,10 @@ fn answer_small_requests() -> SocketAddr {
         tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream));
+                stream.set_nodelay(true).unwrap();
+                let serving = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
+                tokio::spawn(serving);
             }
         })
     });

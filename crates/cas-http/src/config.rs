@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use cas_sign::{Signer, SigningOptions};
 use http::{HeaderValue, Uri};
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::client::{Client, Shared};
@@ -20,9 +18,9 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::id::{InvalidValue, Uid};
 use crate::observe::Counts;
+use crate::pool::Pool;
 use crate::proxy::{Proxy, ProxyChoice, Route};
 use crate::retry::{Budget, RetryPolicy};
-use crate::send_body::SendBody;
 use crate::timeout::Timeouts;
 use crate::tls::{Tls, TlsOptions};
 
@@ -249,7 +247,7 @@ impl ClientBuilder {
                 credentials: Arc::new(Cached::with_clock(credentials, Arc::clone(&self.clock))),
                 signer: Signer::new(self.signing),
                 proxy_authorization: connector.forward_authorization().cloned(),
-                exchange: Exchange { pool: build_pool(connector, self.pool), timeouts: self.timeouts },
+                exchange: Exchange { pool: Pool::new(connector, self.pool), timeouts: self.timeouts },
                 retry: self.retry,
                 budget: Budget::new(),
                 jitter: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
@@ -260,20 +258,6 @@ impl ClientBuilder {
             }),
         })
     }
-}
-
-fn build_pool(connector: Connector, options: PoolOptions) -> Pool<Connector, SendBody> {
-    Pool::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(options.idle_timeout)
-        .pool_max_idle_per_host(options.max_idle)
-        // Repeats are ours: they need a new signature and are counted.
-        .retry_canceled_requests(false)
-        .http1_max_headers(64)
-        // Bounds an endless head; what is longer than 64 KiB and fits in is refused afterwards.
-        .http1_max_buf_size(128 * 1024)
-        .build(connector)
 }
 
 impl fmt::Debug for ClientBuilder {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
@@ -20,11 +19,8 @@ use crate::tls::Tls;
 use crate::transport::{Transport, guard};
 use crate::tunnel::{self, NoTunnel};
 
-/// Makes connections. A clone makes the same ones.
-#[derive(Clone)]
-pub(crate) struct Connector(Arc<Parts>);
-
-struct Parts {
+/// Makes connections.
+pub(crate) struct Connector {
     dial: Dial,
     route: Route,
     tls: Tls,
@@ -70,12 +66,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Connector {
     pub(crate) fn new(dial: Dial, route: Route, tls: Tls, timeouts: Timeouts, open: Gauge) -> Self {
-        Connector(Arc::new(Parts { dial, route, tls, timeouts, open }))
+        Connector { dial, route, tls, timeouts, open }
     }
 
     /// What a proxy that takes whole requests wants to see of us.
     pub(crate) fn forward_authorization(&self) -> Option<&HeaderValue> {
-        match &self.0.route {
+        match &self.route {
             Route::Forward(hop) => hop.authorization.as_ref(),
             Route::Direct | Route::Tunnel(_) => None,
         }
@@ -84,7 +80,7 @@ impl Connector {
     /// A connection to the host of this URI, encrypted if its scheme is https.
     pub(crate) async fn connect(&self, uri: Uri) -> Result<Transport, ConnectFailure> {
         let is_https = uri.scheme_str() == Some("https");
-        let stream = match &self.0.route {
+        let stream = match &self.route {
             Route::Direct => self.dial(uri.clone()).await?,
             Route::Forward(hop) => self.to_proxy(&hop.uri).await?.proxied(),
             Route::Tunnel(hop) => {
@@ -95,7 +91,7 @@ impl Connector {
                     ConnectFailure::new(ErrorKind::Connect, "the proxy made no tunnel", source).lasting(lasting)
                 };
                 let digging = async { tunnel::dig(stream, &uri, hop.authorization.as_ref()).await.map_err(failed) };
-                within(self.0.timeouts.connect, TimeLimit::Connect, "the proxy made no tunnel within", digging).await?
+                within(self.timeouts.connect, TimeLimit::Connect, "the proxy made no tunnel within", digging).await?
             }
         };
         if is_https { self.encrypt(stream, uri).await } else { Ok(stream) }
@@ -107,7 +103,7 @@ impl Connector {
     }
 
     async fn dial(&self, uri: Uri) -> Result<Transport, ConnectFailure> {
-        let Parts { dial, timeouts, open, .. } = &*self.0;
+        let Connector { dial, timeouts, open, .. } = self;
         let address = address_of(&uri);
         let failed =
             |error: BoxError| ConnectFailure::new(ErrorKind::Connect, format!("no connection to {address}"), error);
@@ -127,7 +123,7 @@ impl Connector {
     }
 
     async fn encrypt(&self, stream: Transport, uri: Uri) -> Result<Transport, ConnectFailure> {
-        let Parts { tls, timeouts, .. } = &*self.0;
+        let Connector { tls, timeouts, .. } = self;
         let what = format!("no TLS handshake with {} within", address_of(&uri));
         within(timeouts.tls, TimeLimit::Tls, what, tls.handshake(stream, uri)).await
     }
@@ -154,27 +150,9 @@ async fn within<T>(
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = Transport;
-    type Error = ConnectFailure;
-    type Future = BoxFuture<'static, Result<Transport, ConnectFailure>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move { connector.connect(uri).await })
-    }
-}
-
-/// Why there is no connection. A clone is the same failure: the pool keeps the original.
-#[derive(Clone, Debug)]
-pub(crate) struct ConnectFailure(Arc<Failed>);
-
+/// Why there is no connection.
 #[derive(Debug)]
-struct Failed {
+pub(crate) struct ConnectFailure {
     kind: ErrorKind,
     what: String,
     lasting: bool,
@@ -183,34 +161,31 @@ struct Failed {
 
 impl ConnectFailure {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>, source: BoxError) -> Self {
-        ConnectFailure(Arc::new(Failed { kind, what: what.into(), lasting: false, source }))
+        ConnectFailure { kind, what: what.into(), lasting: false, source }
     }
 
     /// Notes whether the same will happen next time.
     pub(crate) fn lasting(self, lasting: bool) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(failed) => ConnectFailure(Arc::new(Failed { lasting, ..failed })),
-            Err(shared) => ConnectFailure(shared),
-        }
+        ConnectFailure { lasting, ..self }
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        self.0.kind
+        self.kind
     }
 
     pub(crate) fn is_lasting(&self) -> bool {
-        self.0.lasting
+        self.lasting
     }
 }
 
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)
+        f.write_str(&self.what)
     }
 }
 
 impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0.source)
+        Some(&*self.source)
     }
 }

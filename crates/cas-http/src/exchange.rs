@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use tokio::time::{Instant, sleep_until};
 
 use crate::body::Body;
-use crate::connect::{ConnectFailure, Connector};
+use crate::connect::ConnectFailure;
 use crate::error::{Below, BoxError, ErrorKind, TimeLimit};
 use crate::observe::Counts;
+use crate::pool::{Lease, Pool};
 use crate::response_body::{BodyLength, ResponseBody};
 use crate::retry::Sent;
 use crate::send_body::{SendBody, Sending};
@@ -22,7 +21,7 @@ use crate::transport::{Line, WriteStalled};
 
 /// Sends single requests over pooled connections.
 pub(crate) struct Exchange {
-    pub(crate) pool: Pool<Connector, SendBody>,
+    pub(crate) pool: Pool,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -46,81 +45,56 @@ impl Exchange {
         deadline: Option<Instant>,
         counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let tail = tail_time(body.len());
+        let mut lease = tokio::select! {
+            biased;
+            lease = self.pool.lease(&head.uri) => lease.map_err(no_connection)?,
+            () = until(deadline) => return Err(out_of_time(Sent::Nothing)),
+        };
+        let limit = self.timeouts.head.saturating_add(tail_time(body.len()));
         let asks_for_head = head.method == Method::HEAD;
         let (body, sending) = SendBody::new(body, Arc::clone(counts));
-        let mut request = Request::from_parts(head, body);
-        let connection = capture_connection(&mut request);
-        let answer = self.pool.request(request);
-
-        let sent = async {
-            // It stands still, and ends by the connection's own limits, until there is a connection.
-            let mut extras = Extensions::new();
-            let made = connection
-                .clone()
-                .wait_for_connection_metadata()
-                .await
-                .as_ref()
-                .map(|made| made.get_extras(&mut extras));
-            if made.is_none() {
-                std::future::pending::<()>().await;
-            }
+        let answer = lease.send(Request::from_parts(head, body));
+        let no_head = async {
             sending.finished().await;
-            waited_since_the_last_write(extras.get::<Line>(), self.timeouts.head + tail).await;
+            waited_since_the_last_write(lease.line(), limit).await;
         };
         let outcome = tokio::select! {
             biased;
-            answer = answer => answer.map_err(|error| pool_failure(error, &sending)),
-            () = sent => {
-                let what = format!("no answer came within {} s", (self.timeouts.head + tail).as_secs_f64());
-                Err(Failure { kind: ErrorKind::Timeout(TimeLimit::Head), what, source: None, sent: Sent::Whole, lasting: false })
-            }
-            () = until(deadline) => Err(out_of_time(&sending, &connection)),
+            answer = answer => answer.map_err(|error| broken(error, &sending)),
+            () = no_head => Err(no_answer(limit)),
+            () = until(deadline) => Err(out_of_time(sending.sent())),
         };
-        let answer = self.accept(outcome?, asks_for_head, &sending, deadline, counts);
-        if answer.is_err()
-            && let Some(connected) = connection.connection_metadata().as_ref()
-        {
-            // It is cut, but the pool may be asked for a connection before it notices.
-            connected.poison();
-        }
-        answer
+        self.accept(outcome?, lease, asks_for_head, &sending, deadline, counts)
     }
 
     /// Takes an answer whose head can be trusted.
     fn accept(
         &self,
         answer: Response<Incoming>,
+        mut lease: Lease,
         asks_for_head: bool,
         sending: &Sending,
         deadline: Option<Instant>,
         counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let all_sent = sending.is_finished();
-        let line = answer.extensions().get::<Line>().cloned();
-        let early_success = answer.status().is_success() && !all_sent;
+        let sent = sending.sent();
+        let early_success = answer.status().is_success() && sent != Sent::Whole;
         let checked = match check_head(answer.status(), answer.headers()) {
             Ok(_) if early_success => Err("success was answered before the request was sent".to_owned()),
             Ok(_) if asks_for_head => Ok(BodyLength::Known(0)),
             checked => checked,
         };
-        let length = checked.map_err(|what| {
-            // Whatever else comes on this connection is not to be trusted either.
-            if let Some(line) = &line {
-                line.cut();
-            }
-            let sent = if all_sent { Sent::Whole } else { Sent::Part };
-            Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false }
-        })?;
+        // Whatever else comes on a connection with an odd head is not to be trusted either: it goes with the lease.
+        let length =
+            checked.map_err(|what| Failure { kind: ErrorKind::Protocol, what, source: None, sent, lasting: false })?;
+        if sent != Sent::Whole {
+            sending.hold();
+            lease.spoil();
+        }
         let silence = Silence::new(self.timeouts.read);
         let arriving = |incoming| ResponseBody::arriving(incoming, length, silence, deadline, Arc::clone(counts));
         let mut answer = answer.map(arriving);
-        if let Some(line) = line
-            && !all_sent
-        {
-            sending.hold();
-            answer.body_mut().cut_afterwards(line);
-        }
+        answer.body_mut().then_give_back(lease);
         Ok(answer)
     }
 }
@@ -134,7 +108,7 @@ fn tail_time(len: u64) -> Duration {
 async fn waited_since_the_last_write(line: Option<&Line>, time: Duration) {
     let mut since = Instant::now();
     loop {
-        sleep_until(since + time).await;
+        tokio::time::sleep(time.saturating_sub(since.elapsed())).await;
         match line.and_then(Line::last_wrote) {
             Some(wrote) if wrote > since => since = wrote,
             _ => return,
@@ -149,43 +123,39 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn out_of_time(sending: &Sending, connection: &CaptureConnection) -> Failure {
-    let sent = match connection.connection_metadata().as_ref() {
-        None => Sent::Nothing,
-        Some(_) if sending.is_finished() => Sent::Whole,
-        Some(_) => Sent::Part,
-    };
+fn no_answer(limit: Duration) -> Failure {
+    let what = format!("no answer came within {} s", limit.as_secs_f64());
+    Failure { kind: ErrorKind::Timeout(TimeLimit::Head), what, source: None, sent: Sent::Whole, lasting: false }
+}
+
+fn out_of_time(sent: Sent) -> Failure {
     let what = "the call's time was up".to_owned();
     Failure { kind: ErrorKind::Timeout(TimeLimit::Deadline), what, source: None, sent, lasting: true }
 }
 
-/// What the failure of a connection means.
-fn pool_failure(error: PoolError, sending: &Sending) -> Failure {
+fn no_connection(failure: ConnectFailure) -> Failure {
+    let (kind, lasting, what) = (failure.kind(), failure.is_lasting(), failure.to_string());
+    Failure { kind, what, source: Some(Below(failure).into()), sent: Sent::Nothing, lasting }
+}
+
+/// What it means that a connection broke before the head of an answer came.
+fn broken(error: hyper::Error, sending: &Sending) -> Failure {
     if let Some(cause) = sending.take_failure() {
         let what = "the source of the body failed".to_owned();
         let source = Some(cause.into());
         return Failure { kind: ErrorKind::Body, what, source, sent: Sent::Part, lasting: true };
     }
-    if let Some(failure) = find::<ConnectFailure>(&error).cloned() {
-        let (kind, lasting, what) = (failure.kind(), failure.is_lasting(), failure.to_string());
-        return Failure { kind, what, source: Some(Below(failure).into()), sent: Sent::Nothing, lasting };
-    }
-    let never_sent = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled);
-    let sent = match () {
-        () if error.is_connect() || never_sent => Sent::Nothing,
-        () if sending.is_finished() => Sent::Whole,
-        () => Sent::Part,
-    };
+    let sent = if error.is_canceled() { Sent::Nothing } else { sending.sent() };
     let (kind, what) = if find::<WriteStalled>(&error).is_some() {
         (ErrorKind::Timeout(TimeLimit::Write), "the request could not be sent on")
-    } else if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+    } else if error.is_parse() {
         (ErrorKind::Protocol, "what came is not an HTTP answer")
     } else if sent == Sent::Part {
         (ErrorKind::Disconnected, "the connection broke while the body was being sent")
     } else {
         (ErrorKind::Disconnected, "the connection ended before an answer came")
     };
-    Failure { kind, what: what.to_owned(), source: Some(Below(error).into()), sent, lasting: false }
+    Failure { kind, what: what.to_owned(), source: Some(error.into()), sent, lasting: false }
 }
 
 /// The first error of this type among an error and its causes.

@@ -78,6 +78,8 @@ mod observe;
 #[cfg(feature = "client")]
 pub use observe::Counters;
 #[cfg(feature = "client")]
+mod pool;
+#[cfg(feature = "client")]
 mod proxy;
 #[cfg(feature = "client")]
 pub use proxy::Proxy;

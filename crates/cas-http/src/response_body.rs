@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::observe::{Counts, add, log_failure};
+use crate::pool::Lease;
 use crate::timeout::Silence;
-use crate::transport::Line;
 use crate::wire::Repeat;
 
 /// The body of an answer. Read it with [`chunk`](Self::chunk) or [`bytes`](Self::bytes), or as an [`http_body::Body`].
@@ -32,8 +32,8 @@ pub struct ResponseBody {
     watch: Option<Watch>,
     /// What the bytes are held to, and those so far.
     promised: Option<Box<(TreeHash, TreeHasher)>>,
-    /// A connection that is of no use when this answer is read.
-    line: Option<CutLine>,
+    /// The connection it arrives on.
+    lease: Option<Lease>,
 }
 
 /// How the end of a body is known.
@@ -61,15 +61,6 @@ struct Watch {
     /// Of the operation that was answered.
     repeat: Repeat,
     counts: Arc<Counts>,
-}
-
-/// Cuts a connection when it is dropped.
-struct CutLine(Line);
-
-impl Drop for CutLine {
-    fn drop(&mut self) {
-        self.0.cut();
-    }
 }
 
 impl ResponseBody {
@@ -100,7 +91,7 @@ impl ResponseBody {
             ended: false,
             watch: None,
             promised: None,
-            line: None,
+            lease: None,
         }
     }
 
@@ -111,9 +102,18 @@ impl ResponseBody {
         }
     }
 
-    /// Cuts the connection when this answer is read or dropped.
-    pub(crate) fn cut_afterwards(&mut self, line: Line) {
-        self.line = Some(CutLine(line));
+    /// Gives the connection back when the last byte has come.
+    pub(crate) fn then_give_back(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+        self.give_back_if_whole();
+    }
+
+    fn give_back_if_whole(&mut self) {
+        if self.length == BodyLength::Known(self.received)
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
     }
 
     /// As much of the beginning as comes in time, `limit` bytes at most: for the body of an error, of which a part is better than none.
@@ -221,6 +221,7 @@ impl ResponseBody {
                 if let Some((_, hasher)) = self.promised.as_deref_mut() {
                     hasher.update(&bytes);
                 }
+                self.give_back_if_whole();
                 // Whoever forwards a body of known length asks for nothing behind its last byte.
                 match self.check_hash_if_whole() {
                     Some(error) => self.end(Some(error)),
@@ -257,7 +258,6 @@ impl ResponseBody {
     /// Ends the body, well or with this error.
     fn end(&mut self, error: Option<Error>) -> Poll<Option<Result<Bytes, Error>>> {
         self.ended = true;
-        self.line = None;
         let error = error.or_else(|| match self.length {
             BodyLength::Known(length) if length != self.received => {
                 Some(Error::new(ErrorKind::Disconnected, format!("the answer's body ended after {}", self.progress())))
@@ -269,10 +269,13 @@ impl ResponseBody {
             _ => self.check_hash(),
         });
         let error = error.map(|error| self.told(error));
+        let lease = self.lease.take();
         if let Some(error) = &error {
             log_failure(error);
             // The connection goes with the rest of the body.
             self.source = Source::Memory(Bytes::new());
+        } else if let Some(lease) = lease {
+            lease.give_back();
         }
         Poll::Ready(error.map(Err))
     }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::body::{Body, Frames};
 use crate::observe::{Counts, add};
+use crate::retry::Sent;
 
 /// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer.
 pub(crate) struct SendBody {
@@ -41,6 +42,11 @@ impl Sending {
     /// Whether the connection has taken all of it. Before that the service cannot have received a whole request.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
+    }
+
+    /// How much of the request the connection has taken, now that there is one.
+    pub(crate) fn sent(&self) -> Sent {
+        if self.is_finished() { Sent::Whole } else { Sent::Part }
     }
 
     /// Waits until the connection has taken all of it.

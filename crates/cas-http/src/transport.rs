@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -40,20 +39,26 @@ impl Transport {
         Transport { proxied: true, ..self }
     }
 
+    /// Whether it leads to a proxy that takes whole requests.
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.proxied
+    }
+
     /// What ends this connection and whatever is layered over it.
-    #[cfg(feature = "rustls-ring")]
     pub(crate) fn line(&self) -> Line {
         self.line.clone()
     }
 }
 
-impl Connection for Transport {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.proxied).extra(self.line.clone())
+/// What TLS wants to know of what is underneath: nothing that matters here.
+#[cfg(feature = "rustls-ring")]
+impl hyper_util::client::legacy::connect::Connection for Transport {
+    fn connected(&self) -> hyper_util::client::legacy::connect::Connected {
+        hyper_util::client::legacy::connect::Connected::new()
     }
 }
 
-/// Ends a connection from outside. Each answer carries that of its connection as an extension.
+/// Ends a connection from outside.
 #[derive(Clone, Default)]
 pub(crate) struct Line(Arc<LineState>);
 

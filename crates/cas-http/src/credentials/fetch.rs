@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::connect::Connection;
 
 use crate::connect::{Connector, Dial};
 use crate::endpoint::Endpoint;
@@ -51,7 +50,7 @@ impl Fetcher {
         head.headers.insert(http::header::HOST, self.endpoint.host_header());
         let absolute = self.endpoint.uri(head.uri.path_and_query());
         let transport = self.connector.connect(absolute.clone()).await?;
-        if transport.connected().is_proxied() {
+        if transport.is_proxied() {
             head.uri = absolute;
         }
         if let Some(authorization) = self.connector.forward_authorization() {

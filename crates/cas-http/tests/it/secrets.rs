@@ -98,7 +98,7 @@ async fn the_watch_hears_this_crate_and_the_libraries_below() {
     let server = server([ok("{}")]).await;
     tcp_builder(&server).build().unwrap().list_vaults().await.unwrap();
     let heard = heard();
-    for module in ["cas_http::client", "cas_http::observe", "hyper_util::client::legacy::pool"] {
+    for module in ["cas_http::client", "cas_http::observe", "hyper_util::client::legacy::connect::http"] {
         assert!(heard.contains(&module), "{module} is not among {heard:?}");
     }
 }

@@ -1,0 +1,194 @@
+//! Connections that wait for the next request. There is one host and one request at a time on each, so a stack of them is all it takes.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::PoolOptions;
+use crate::connect::{ConnectFailure, Connector};
+use crate::error::ErrorKind;
+use crate::send_body::SendBody;
+use crate::transport::Line;
+
+/// Connections to one host: those that wait, and the way to more.
+pub(crate) struct Pool {
+    connector: Connector,
+    waiting: Arc<Waiting>,
+}
+
+/// The connections that wait, the one that was busy last on top.
+struct Waiting {
+    options: PoolOptions,
+    stack: Mutex<Stack>,
+}
+
+#[derive(Default)]
+struct Stack {
+    connections: Vec<(Connection, Instant)>,
+    sweeper: Option<JoinHandle<()>>,
+}
+
+/// A connection, and what ends it.
+struct Connection {
+    sender: SendRequest<SendBody>,
+    line: Line,
+    /// Whether it leads to a proxy that takes whole requests.
+    proxied: bool,
+}
+
+/// A connection during one exchange. It goes back to those that wait when [`give_back`](Self::give_back) is called, and is cut otherwise.
+pub(crate) struct Lease {
+    connection: Option<Connection>,
+    waiting: Weak<Waiting>,
+    spoiled: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(connector: Connector, options: PoolOptions) -> Self {
+        Pool { connector, waiting: Arc::new(Waiting { options, stack: Mutex::default() }) }
+    }
+
+    /// A connection for one exchange: one that waits, or a new one to the host of this URI.
+    pub(crate) async fn lease(&self, uri: &Uri) -> Result<Lease, ConnectFailure> {
+        let connection = match self.waiting.take() {
+            Some(connection) => connection,
+            // In a box: most exchanges do without it, and need not carry the room for it.
+            None => Box::pin(self.connect(uri.clone())).await?,
+        };
+        Ok(Lease { connection: Some(connection), waiting: Arc::downgrade(&self.waiting), spoiled: false })
+    }
+
+    async fn connect(&self, uri: Uri) -> Result<Connection, ConnectFailure> {
+        let transport = self.connector.connect(uri).await?;
+        let (line, proxied) = (transport.line(), transport.is_proxied());
+        let mut http = http1::Builder::new();
+        // The buffer bounds an endless head; what is longer than 64 KiB and fits in is refused afterwards.
+        http.max_headers(64).max_buf_size(128 * 1024);
+        let handshake = http.handshake(transport).await;
+        let failed = |error| ConnectFailure::new(ErrorKind::Connect, "no HTTP connection", Box::new(error));
+        let (sender, connection) = handshake.map_err(failed)?;
+        // How it ends is told to the exchange that is under way then, if there is one.
+        tokio::spawn(async { _ = connection.await });
+        Ok(Connection { sender, line, proxied })
+    }
+}
+
+impl Lease {
+    /// Sends a request, whose URI is absolute. The answer's body arrives as long as the lease lives.
+    pub(crate) fn send(
+        &mut self,
+        mut request: Request<SendBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> + 'static {
+        let sent = self.connection.as_mut().map(|connection| {
+            if !connection.proxied {
+                *request.uri_mut() = origin_form(request.uri());
+            }
+            connection.sender.send_request(request)
+        });
+        async move {
+            match sent {
+                Some(answer) => answer.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What ends the connection.
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.connection.as_ref().map(|connection| &connection.line)
+    }
+
+    /// Lets this exchange be the last on its connection.
+    pub(crate) fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// The exchange is over, and nothing was odd about it: the connection waits for the next.
+    pub(crate) fn give_back(mut self) {
+        if self.spoiled {
+            return;
+        }
+        let Some(mut connection) = self.connection.take() else { return };
+        let waiting = std::mem::take(&mut self.waiting);
+        if connection.sender.is_ready() {
+            Waiting::put(&waiting, connection);
+        } else if let Ok(runtime) = Handle::try_current() {
+            // The last bytes are here, and the connection's own task has yet to notice.
+            runtime.spawn(async move {
+                if connection.sender.ready().await.is_ok() {
+                    Waiting::put(&waiting, connection);
+                }
+            });
+        }
+    }
+}
+
+/// Whatever is still under way is of no use to anybody.
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.line.cut();
+        }
+    }
+}
+
+impl Waiting {
+    fn stack(&self) -> std::sync::MutexGuard<'_, Stack> {
+        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        let mut stack = self.stack();
+        while let Some((connection, since)) = stack.connections.pop() {
+            if self.is_good(&connection, since) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn put(waiting: &Weak<Self>, connection: Connection) {
+        let Some(this) = waiting.upgrade() else { return };
+        let PoolOptions { max_idle, idle_timeout, .. } = this.options;
+        let mut stack = this.stack();
+        if stack.connections.len() >= max_idle {
+            return;
+        }
+        stack.connections.push((connection, Instant::now()));
+        if stack.sweeper.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            stack.sweeper = Some(runtime.spawn(sweep(waiting.clone(), idle_timeout)));
+        }
+    }
+
+    fn is_good(&self, connection: &Connection, since: Instant) -> bool {
+        since.elapsed() < self.options.idle_timeout && connection.sender.is_ready()
+    }
+}
+
+/// Closes the connections that have waited for too long, as long as there are any.
+async fn sweep(waiting: Weak<Waiting>, idle_timeout: Duration) {
+    loop {
+        tokio::time::sleep(idle_timeout).await;
+        let Some(waiting) = waiting.upgrade() else { return };
+        let mut stack = waiting.stack();
+        stack.connections.retain(|(connection, since)| waiting.is_good(connection, *since));
+        if stack.connections.is_empty() {
+            // The next connection that waits starts another.
+            stack.sweeper = None;
+            return;
+        }
+    }
+}
+
+/// What a server wants to see of a URI: path and query.
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
+}
