@@ -202,9 +202,8 @@ impl Builder {
         };
         let random = random_seed()?;
         let seed = self.seed.map_or(random.to_vec(), |seed| seed.to_be_bytes().to_vec());
-        let chance = self.seed.unwrap_or(u64::from_be_bytes(*random.first_chunk().unwrap_or(&[0; 8])));
-        let store = Arc::new(open(self.data_dir.take(), random).await?);
-        let cos = Cos::new(self.cos_dir.take().unwrap_or_else(|| store.path().join("cos")));
+        let chance = self.seed.unwrap_or(first_number(random));
+        let (store, cos) = open(self.data_dir.take(), self.cos_dir.take(), random).await?;
         let service = Arc::new(Service {
             accounts: Accounts {
                 known: self.accounts,
@@ -246,12 +245,15 @@ impl Builder {
 }
 
 /// Opens the state in a directory, or in a temporary one whose name follows from `random`: never that of another emulator with the same seed.
-async fn open(data_dir: Option<PathBuf>, random: [u8; 32]) -> Result<Store, Error> {
+/// Opens the stand-in for COS too.
+async fn open(data: Option<PathBuf>, cos: Option<PathBuf>, random: [u8; 32]) -> Result<(Arc<Store>, Cos), Error> {
     let open = move || {
-        Store::open(match data_dir {
+        let store = Store::open(match data {
             Some(path) => DataDirectory::take(&path)?,
             None => DataDirectory::temporary(&Ids::new(&random, 0))?,
-        })
+        })?;
+        let cos = Cos::below(cos.unwrap_or_else(|| store.path().join("cos")), first_number(random));
+        Ok((Arc::new(store), cos))
     };
     let failed =
         |error: tokio::task::JoinError| Error::new(ErrorKind::Storage, "opening the state failed").because(error);
@@ -279,6 +281,10 @@ async fn bind(address: &str, allow_remote: bool, own_accounts: bool) -> Result<T
         }
     }
     TcpListener::bind(&addresses[..]).await.map_err(failed)
+}
+
+fn first_number(random: [u8; 32]) -> u64 {
+    u64::from_be_bytes(*random.first_chunk().unwrap_or(&[0; 8]))
 }
 
 fn random_seed() -> Result<[u8; 32], Error> {

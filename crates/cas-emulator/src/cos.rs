@@ -11,6 +11,8 @@ use cas_http::ContentSha256;
 use cas_http::document::CosCondition;
 use cas_treehash::PayloadHasher;
 
+use crate::store::{create_durably, sync};
+
 /// The buckets that `push-to-cos` jobs write to and `pull-from-cos` jobs read from.
 ///
 /// A bucket is named by its domain name, an object by its key. In the file system both are escaped: everything but
@@ -18,13 +20,21 @@ use cas_treehash::PayloadHasher;
 #[derive(Clone, Debug)]
 pub struct Cos {
     root: PathBuf,
-    /// How many objects were begun, so that no two are written to the same file, though they are to be the same object.
-    begun: Arc<AtomicU64>,
+    /// The number of the object that is begun next, so that no two are written to the same file, though they are to be the same object.
+    next: Arc<AtomicU64>,
 }
 
+/// What the name of a file ends with that is no object yet. No escaped name holds a space.
+const UNFINISHED: &str = " unfinished";
+
 impl Cos {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Cos { root, begun: Arc::default() }
+    /// Takes a folder, which need not be there yet, and removes what killed processes left unfinished in it. Other emulators may use it too, if
+    /// the numbers they begin with are far apart.
+    pub(crate) fn below(root: PathBuf, first: u64) -> Self {
+        if let Err(error) = remove_unfinished(&root) {
+            tracing::warn!(%error, path = %root.display(), "unfinished COS objects could not be removed");
+        }
+        Cos { root, next: Arc::new(AtomicU64::new(first)) }
     }
 
     /// The folder of all buckets.
@@ -58,11 +68,13 @@ impl Cos {
     pub(crate) fn create(&self, bucket: &str, object: &str) -> io::Result<ObjectWriter> {
         let target = self.file(bucket, object);
         let folder = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        // No escaped name holds a space, so this is no object's file.
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let unfinished = folder.join(format!("{} {number} unfinished", file_name(object)));
-        Ok(ObjectWriter { file: File::create(&unfinished)?, unfinished, target, finished: false })
+        create_durably(fs::DirBuilder::new().recursive(true), folder)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let unfinished = folder.join(format!("{} {number}{UNFINISHED}", file_name(object)));
+        let writer = ObjectWriter { file: File::create_new(&unfinished)?, unfinished, target, finished: false };
+        // As long as it is open and the process lives, nobody takes it for a leftover.
+        writer.file.lock()?;
+        Ok(writer)
     }
 
     /// Opens an object if it is there and in the state that is asked for; otherwise says why not.
@@ -111,7 +123,7 @@ impl ObjectWriter {
         self.file.sync_all()?;
         fs::rename(&self.unfinished, &self.target)?;
         self.finished = true;
-        Ok(())
+        self.target.parent().map_or(Ok(()), sync)
     }
 }
 
@@ -123,6 +135,28 @@ impl Drop for ObjectWriter {
             tracing::warn!(%error, path = %self.unfinished.display(), "an unfinished COS object could not be removed");
         }
     }
+}
+
+/// Removes the unfinished objects below a folder that nobody is writing.
+fn remove_unfinished(root: &Path) -> io::Result<()> {
+    let buckets = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        buckets => buckets?,
+    };
+    for bucket in buckets {
+        let bucket = bucket?;
+        if !bucket.file_type()?.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(bucket.path())? {
+            let file = file?;
+            let is_leftover = file.file_type()?.is_file() && file.file_name().to_string_lossy().ends_with(UNFINISHED);
+            if is_leftover && File::options().write(true).open(file.path())?.try_lock().is_ok() {
+                fs::remove_file(file.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn entity_tag(file: &mut File) -> io::Result<String> {
@@ -179,7 +213,7 @@ mod tests {
 
     fn cos() -> (tempfile::TempDir, Cos) {
         let directory = tempfile::tempdir().unwrap();
-        let cos = Cos::new(directory.path().join("cos"));
+        let cos = Cos::below(directory.path().join("cos"), 0);
         (directory, cos)
     }
 
@@ -222,6 +256,22 @@ mod tests {
         cos.create("b", "o").unwrap().write(b"half").unwrap();
         assert!(cos.get("b", "o").is_err());
         assert_eq!(fs::read_dir(cos.path().join("b")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_at_the_next_start_and_what_is_being_written_is_not() {
+        let (_directory, cos) = cos();
+        cos.put("b", "o unfinished", b"an object").unwrap();
+        let left = cos.path().join("b/o 17 unfinished");
+        fs::write(&left, "half").unwrap();
+        let mut writing = cos.create("b", "o").unwrap();
+        let other = Cos::below(cos.path().to_owned(), 1 << 32);
+        assert!(!left.exists());
+        writing.write(b"whole").unwrap();
+        other.put("b", "o", b"other").unwrap();
+        writing.finish().unwrap();
+        assert_eq!(cos.get("b", "o").unwrap(), b"whole");
+        assert_eq!(cos.get("b", "o unfinished").unwrap(), b"an object");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The files that hold bytes: how one comes to be, under a name of the server's own making, and how it goes.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cas_treehash::{Leaves, LeavesHasher, Payload};
+
+use super::directory::sync;
 
 /// The directories of an emulator's files.
 #[derive(Clone, Debug)]
@@ -15,12 +19,15 @@ pub(crate) struct BlobFiles {
     /// Files that are being written. Nothing here outlives the process that writes it.
     unfinished: PathBuf,
     durable: bool,
+    /// The folders that are known to survive a power cut.
+    folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl BlobFiles {
     /// Takes the directories below `root`, making them if there are none, and removes what an earlier process left unfinished.
     pub(crate) fn open(root: &Path, durable: bool) -> io::Result<Self> {
-        let files = BlobFiles { finished: root.join("blobs"), unfinished: root.join("unfinished"), durable };
+        let (finished, unfinished) = (root.join("blobs"), root.join("unfinished"));
+        let files = BlobFiles { finished, unfinished, durable, folders: Arc::default() };
         fs::create_dir_all(&files.finished)?;
         fs::create_dir_all(&files.unfinished)?;
         for entry in fs::read_dir(&files.unfinished)? {
@@ -78,9 +85,20 @@ impl BlobFiles {
         self.finished.join(name.get(..2).unwrap_or(""))
     }
 
+    /// Makes the folder for a name. Nobody goes on before it is safe, also when somebody else has just made it.
+    fn make_folder(&self, name: &str) -> io::Result<()> {
+        let folder = self.folder(name);
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if !folders.contains(&folder) {
+            fs::create_dir_all(&folder)?;
+            self.sync(&self.finished)?;
+            folders.insert(folder);
+        }
+        Ok(())
+    }
+
     fn sync(&self, directory: &Path) -> io::Result<()> {
-        // Directories cannot be opened on other systems; there the rename itself is all that can be had.
-        if self.durable && cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+        if self.durable { sync(directory) } else { Ok(()) }
     }
 }
 
@@ -187,15 +205,11 @@ impl SealedBlob {
             file.sync_all()?;
         }
         drop(file);
-        let folder = files.folder(&name);
-        if !folder.exists() {
-            fs::create_dir_all(&folder)?;
-            files.sync(&files.finished)?;
-        }
+        files.make_folder(&name)?;
         fs::rename(&unfinished.path, files.path(&name))?;
         unfinished.path.clear();
         let blob = NewBlob { files, name, payload, leaves, kept: false };
-        blob.files.sync(&folder)?;
+        blob.files.sync(&blob.files.folder(&blob.name))?;
         Ok(blob)
     }
 }

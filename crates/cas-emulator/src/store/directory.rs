@@ -52,7 +52,7 @@ impl DataDirectory {
         let failed = |error: io::Error| {
             Error::new(ErrorKind::Storage, format!("the directory {} cannot be used", path.display())).because(error)
         };
-        create(&path).map_err(failed)?;
+        create_private(&path, temporary).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(DataDirectory { path, temporary, lock }),
@@ -75,12 +75,26 @@ impl Drop for DataDirectory {
 }
 
 /// Makes the directory, for its owner's eyes only where the system knows such a thing.
-fn create(path: &Path) -> io::Result<()> {
+fn create_private(path: &Path, temporary: bool) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    if temporary { builder.create(path) } else { create_durably(&builder, path) }
+}
+
+/// Makes a directory and the parents that it lacks, so that a power cut does not take them away again.
+pub(crate) fn create_durably(builder: &fs::DirBuilder, path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    builder.create(path)?;
+    missing.iter().filter_map(|made| made.parent()).try_for_each(sync)
+}
+
+/// Makes safe which names a directory has.
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    // Directories cannot be opened on other systems; there what was done to them is all that can be had.
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -97,6 +111,19 @@ mod tests {
         assert!(error.to_string().contains("another emulator uses the directory"), "{error}");
         drop(first);
         DataDirectory::take(&path).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_with_the_parents_they_lack() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b/c");
+        for _ in 0..2 {
+            create_durably(fs::DirBuilder::new().recursive(true), &path).unwrap();
+            assert!(path.is_dir());
+        }
+        fs::write(parent.path().join("file"), "").unwrap();
+        create_durably(fs::DirBuilder::new().recursive(true), &parent.path().join("file/d")).unwrap_err();
+        sync(Path::new("")).unwrap();
     }
 
     #[test]

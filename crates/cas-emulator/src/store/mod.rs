@@ -25,7 +25,7 @@ use rusqlite::Transaction;
 
 pub(crate) use blobs::{BlobFiles, BlobWriter, NewBlob, SealedBlob};
 pub(crate) use content::{ContentReader, PIECE};
-pub(crate) use directory::DataDirectory;
+pub(crate) use directory::{DataDirectory, create_durably, sync};
 pub(crate) use intake::Intake;
 
 use crate::error::{Error, ErrorKind};
