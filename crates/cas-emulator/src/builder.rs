@@ -186,13 +186,13 @@ impl Builder {
     ///
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn start(mut self) -> Result<Emulator, Error> {
-        let own_accounts = !self.accounts.is_empty();
-        if !own_accounts {
+        if self.accounts.is_empty() {
             self.accounts.push(Account::default());
         }
         let account = self.check()?;
+        let own_keys = self.accounts.iter().all(|account| account.secret_key() != Account::DEFAULT_SECRET_KEY);
         let listener = match &self.listen {
-            Some(address) => Some(bind(address, self.allow_remote, own_accounts).await?),
+            Some(address) => Some(bind(address, self.allow_remote, own_keys).await?),
             None => None,
         };
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -265,7 +265,7 @@ fn is_optional(number: u8) -> bool {
 }
 
 /// Takes the address, unless other machines could reach it and that was not asked for.
-async fn bind(address: &str, allow_remote: bool, own_accounts: bool) -> Result<TcpListener, Error> {
+async fn bind(address: &str, allow_remote: bool, own_keys: bool) -> Result<TcpListener, Error> {
     let failed = |error: std::io::Error| {
         Error::new(ErrorKind::Listen, format!("{address} cannot be listened on")).because(error)
     };
@@ -276,8 +276,8 @@ async fn bind(address: &str, allow_remote: bool, own_accounts: bool) -> Result<T
         if !allow_remote {
             return Err(config("that has to be allowed"));
         }
-        if !own_accounts {
-            return Err(config("configure an account, since everybody knows the default one's key"));
+        if !own_keys {
+            return Err(config("configure an account with a key of your own, since everybody knows the default one"));
         }
     }
     TcpListener::bind(&addresses[..]).await.map_err(failed)

@@ -326,6 +326,7 @@ fn s15_other_machines_are_let_in_only_on_request_and_not_with_the_default_key() 
         (&["--listen", "[::]:0"], "that has to be allowed"),
         (&["--listen", "0.0.0.0:0", "--account", "a:b:1"], "that has to be allowed"),
         (&["--listen", "0.0.0.0:0", "--allow-remote"], "configure an account"),
+        (&["--listen", "0.0.0.0:0", "--allow-remote", "--account", "a:emulator-secret-key:1"], "configure an account"),
     ] {
         let (code, out, err) = run(&mut command(arguments));
         assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
