@@ -129,22 +129,24 @@ pub(crate) fn by_id(tx: &Transaction<'_>, id: i64) -> Outcome<Archive> {
 
 /// Deletes an archive. Its bytes stay while an output that was retrieved from them can be read.
 pub(crate) fn delete(tx: &Transaction<'_>, vault: i64, id: &ArchiveId, now: Timestamp) -> Outcome<()> {
-    let sql = "UPDATE archive SET deleted = ? WHERE vault = ? AND archive_id = ? AND deleted IS NULL";
-    let deleted = tx.prepare_cached(sql)?.execute(params![now.unix_millis(), vault, id.as_str()])?;
-    if deleted == 0 {
-        return Err(Failure::not_found("archive"));
-    }
-    release(tx, now)
-}
-
-/// Lets go of the bytes of deleted archives that no output needs any more.
-pub(crate) fn release(tx: &Transaction<'_>, now: Timestamp) -> Outcome<()> {
-    let sql = "DELETE FROM segment WHERE archive IN (
-                   SELECT id FROM archive WHERE deleted IS NOT NULL AND NOT EXISTS (
-                       SELECT 1 FROM job WHERE job.archive = archive.id AND status = 'Succeeded' AND completed > ?))";
-    tx.prepare_cached(sql)?.execute([alive_since(now)])?;
+    let sql = "UPDATE archive SET deleted = ? WHERE vault = ? AND archive_id = ? AND deleted IS NULL RETURNING id";
+    let deleted = tx.prepare_cached(sql)?.query_row(params![now.unix_millis(), vault, id.as_str()], |row| row.get(0));
+    let archive: i64 = deleted.optional()?.ok_or_else(|| Failure::not_found("archive"))?;
+    let sql = format!("DELETE FROM segment WHERE archive = (SELECT id FROM archive WHERE {UNNEEDED} AND id = ?)");
+    tx.prepare_cached(&sql)?.execute([alive_since(now), archive])?;
     Ok(())
 }
+
+/// Lets go of the bytes of all deleted archives that no output needs any more.
+pub(crate) fn release(tx: &Transaction<'_>, now: Timestamp) -> Outcome<()> {
+    let sql = format!("DELETE FROM segment WHERE archive IN (SELECT id FROM archive WHERE {UNNEEDED})");
+    tx.prepare_cached(&sql)?.execute([alive_since(now)])?;
+    Ok(())
+}
+
+/// An archive that was deleted and of which no output is alive, one made after the moment that is the parameter.
+const UNNEEDED: &str = "deleted IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM job WHERE job.archive = archive.id AND status = 'Succeeded' AND completed > ?)";
 
 /// The files of an archive, in order.
 pub(crate) fn segments(tx: &Transaction<'_>, archive: i64) -> Outcome<Vec<Segment>> {
