@@ -1,10 +1,12 @@
 //! The client: one connection pool, and the one loop that signs, sends and tries again.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cas_sign::{Key, SignError, Signer, TimeRange};
+use futures::TryFutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::time::Instant;
@@ -22,13 +24,13 @@ use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::error_body::code;
 use crate::exchange::Exchange;
 use crate::header::X_CAS_REQUEST_ID;
-use crate::id::{RequestId, Uid, VaultName};
-use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, millis, operation_span};
+use crate::id::{Uid, VaultName};
+use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, millis, operation_span, record};
 use crate::ops::{DescribeVault, Operation};
 use crate::raw::Raw;
 use crate::response_body::ResponseBody;
 use crate::retry::{Budget, Cause, RetryPolicy, Verdict, judge, may_have_happened, retry_after};
-use crate::run::{Ended, Run, look_into_errors};
+use crate::run::{Ended, Run, look_into_error};
 use crate::wire::{OperationInfo, Shape, read_header};
 
 /// The low-level client: each operation is a method, and yields the service's answer.
@@ -150,8 +152,9 @@ impl<O: Operation> Caller<O> for Client {
             let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
             let run = self.shared.prepare(operation.info(), operation.vault().cloned(), uid, request, options)?;
             let span = operation_span(run.info, run.vault.as_ref(), &run.head);
-            let outcome = async move { self.shared.run(run).await.inspect_err(log_failure) };
-            outcome.instrument(span).await
+            // Pinned where it is: it is large, and a span would move it.
+            let running = pin!(self.shared.run(run));
+            running.inspect_err(log_failure).instrument(span).await
         })
     }
 }
@@ -269,7 +272,8 @@ impl Shared {
             add(&self.counts.retries, 1);
         }
         let span = attempt_span(run.info, &head, run.attempts, run.body_len);
-        let ended = self.send(head, body, run.deadline).instrument(span).await;
+        let sending = pin!(self.send(head, body, run.deadline));
+        let ended = sending.instrument(span).await;
         if let Ended::Answer(answer, _) = &ended {
             run.request_id = read_header(answer.headers(), X_CAS_REQUEST_ID).ok().flatten();
         }
@@ -280,27 +284,14 @@ impl Shared {
         add(&self.counts.requests, 1);
         tracing::trace!(method = %head.method, headers = %ShownHeaders(&head.headers), "request");
         let ended = match self.exchange.send(head, body, deadline, &self.counts).await {
-            Ok(answer) => look_into_errors(answer, self.exchange.timeouts.head).await,
+            Ok(answer) if answer.status().is_success() => Ended::Answer(answer, None),
+            Ok(answer) => Box::pin(look_into_error(answer, self.exchange.timeouts.head)).await,
             Err(failure) => Ended::Failure(failure),
         };
-        let span = tracing::Span::current();
-        match &ended {
-            Ended::Answer(answer, _) => {
-                tracing::trace!(status = answer.status().as_u16(), headers = %ShownHeaders(answer.headers()), "answer");
-                span.record("http.response.status_code", answer.status().as_u16());
-                if let Ok(Some(id)) = read_header::<RequestId>(answer.headers(), X_CAS_REQUEST_ID) {
-                    span.record("cas.request_id", id.as_str());
-                }
-                if !answer.status().is_success() {
-                    span.record("error.type", answer.status().as_str());
-                    span.record("otel.status_code", "ERROR");
-                }
-            }
-            Ended::Failure(failure) => {
-                span.record("error.type", failure.kind.word());
-                span.record("otel.status_code", "ERROR");
-            }
+        if let Ended::Answer(answer, _) = &ended {
+            tracing::trace!(status = answer.status().as_u16(), headers = %ShownHeaders(answer.headers()), "answer");
         }
+        record(&tracing::Span::current(), &ended);
         ended
     }
 
@@ -390,7 +381,8 @@ impl Shared {
         run.skew = self.skew.seconds();
         self.sign(&mut head, 0, run.deadline).await.ok()?;
         let span = attempt_span(DescribeVault::INFO, &head, 1, 0);
-        let ended = self.send(head, Body::empty(), run.deadline).instrument(span).await;
+        let sending = pin!(self.send(head, Body::empty(), run.deadline));
+        let ended = sending.instrument(span).await;
         if self.learn(run, &ended) {
             return None;
         }

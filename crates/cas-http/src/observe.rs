@@ -10,8 +10,10 @@ use http::{HeaderMap, Uri};
 use tracing::{Span, field};
 
 use crate::error::Error;
-use crate::id::VaultName;
-use crate::wire::OperationInfo;
+use crate::header::X_CAS_REQUEST_ID;
+use crate::id::{RequestId, VaultName};
+use crate::run::Ended;
+use crate::wire::{OperationInfo, read_header};
 
 /// What a client has done since it was built: a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,6 +130,29 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
         span.record("http.request.resend_count", attempt - 1);
     }
     span
+}
+
+/// Notes in its span how a try ended.
+pub(crate) fn record(span: &Span, ended: &Ended) {
+    if span.is_disabled() {
+        return;
+    }
+    match ended {
+        Ended::Answer(answer, _) => {
+            span.record("http.response.status_code", answer.status().as_u16());
+            if let Ok(Some(id)) = read_header::<RequestId>(answer.headers(), X_CAS_REQUEST_ID) {
+                span.record("cas.request_id", id.as_str());
+            }
+            if !answer.status().is_success() {
+                span.record("error.type", answer.status().as_str());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        Ended::Failure(failure) => {
+            span.record("error.type", failure.kind.word());
+            span.record("otel.status_code", "ERROR");
+        }
+    }
 }
 
 /// A line for a call that ended without an answer, or whose answer broke off; with all that is known of the error for who wants to read on.

@@ -160,11 +160,8 @@ impl Failure {
 
 /// Reads the body of an answer that is no success and puts it back, cut at 64 KiB or when the time is up, so that it can be judged by its
 /// code.
-pub(crate) async fn look_into_errors(answer: Response<ResponseBody>, time: Duration) -> Ended {
+pub(crate) async fn look_into_error(answer: Response<ResponseBody>, time: Duration) -> Ended {
     const MOST: usize = 64 * 1024;
-    if answer.status().is_success() {
-        return Ended::Answer(answer, None);
-    }
     let (head, body) = answer.into_parts();
     let body: Bytes = body.into_start(MOST, time).await;
     let error = ServiceError::read(head.status, &head.headers, &body);
