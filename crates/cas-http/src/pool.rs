@@ -69,7 +69,7 @@ impl Pool {
         let (line, proxied) = (transport.line(), transport.is_proxied());
         let mut http = http1::Builder::new();
         // The buffer bounds an endless head; what is longer than 64 KiB and fits in is refused afterwards.
-        http.max_headers(64).max_buf_size(128 * 1024);
+        http.max_headers(64).max_buf_size(512 * 1024);
         let handshake = http.handshake(transport).await;
         let failed = |error| ConnectFailure::new(ErrorKind::Connect, "no HTTP connection", Box::new(error));
         let (sender, connection) = handshake.map_err(failed)?;
