@@ -85,18 +85,11 @@ impl Lease {
         &mut self,
         mut request: Request<SendBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> + 'static {
-        let sent = self.connection.as_mut().map(|connection| {
-            if !connection.proxied {
-                *request.uri_mut() = origin_form(request.uri());
-            }
-            connection.sender.send_request(request)
-        });
-        async move {
-            match sent {
-                Some(answer) => answer.await,
-                None => std::future::pending().await,
-            }
+        let connection = self.connection.as_mut().expect("a lease has its connection until it is given back");
+        if !connection.proxied {
+            *request.uri_mut() = origin_form(request.uri());
         }
+        connection.sender.send_request(request)
     }
 
     /// What ends the connection.
