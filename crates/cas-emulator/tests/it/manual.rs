@@ -57,12 +57,17 @@ fn the_lines_for_a_plain_shell_start_an_emulator() {
     let script =
         format!("set -eu\n{lines}\necho \"$CAS_ENDPOINT $CAS_ADMIN $CAS_APPID $(kill -0 $emulator && echo runs)\"");
     let mut shell = Command::new("sh");
-    let output = shell.args(["-c", &script]).env("PATH", path).current_dir(folder.path()).output().unwrap();
+    let output = shell.args(["-c", &script]).env("PATH", &path).current_dir(folder.path()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let words: Vec<&str> = said.split_whitespace().collect();
     assert!(words[..2].iter().all(|url| url.starts_with("http://127.0.0.1:")), "{said}");
     assert_eq!(words[2..], [Account::DEFAULT_APP_ID.to_string().as_str(), "runs"]);
+    // Who cannot be started is not waited for; `timeout` would say 124.
+    let failing = format!("set -eu\n{}", lines.replace("--json", "--no-such-option"));
+    let (empty, mut shell) = (tempfile::tempdir().unwrap(), Command::new("timeout"));
+    shell.args(["20", "sh", "-c", &failing]).env("PATH", &path).current_dir(empty.path());
+    assert_eq!(shell.output().unwrap().status.code(), Some(1));
     assert!(page.contains(Account::DEFAULT_SECRET_ID) && page.contains(Account::DEFAULT_SECRET_KEY));
 }
 
