@@ -55,7 +55,8 @@ impl fmt::Display for Report {
 
 /// Checks everything in a data directory that no emulator uses at the moment.
 ///
-/// Reads every byte that is stored, and changes none of it.
+/// Reads every byte that is stored, and changes nothing that was acknowledged: it takes the directory's lock, removes what was left unfinished, and
+/// lets the database finish what a killed process had begun.
 ///
 /// # Errors
 ///
