@@ -111,19 +111,39 @@ impl Default for Account {
     }
 }
 
-/// Reads `SECRET_ID:SECRET_KEY:APPID`. The secret id has no colon; the key may have some. No message repeats the text.
+/// Reads `SECRET_ID:SECRET_KEY:APPID`, after which `;uin=NUMBER` may follow, and `;token=TEXT;expires=SECONDS` for a temporary key pair, with the end
+/// in seconds since 1970. The secret id has no colon; the key may have some, the token none. No message repeats the text.
 impl FromStr for Account {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let form = || Error::new(ErrorKind::Config, "account: expected SECRET_ID:SECRET_KEY:APPID");
+        let form = || config("expected SECRET_ID:SECRET_KEY:APPID");
         let (secret_id, rest) = text.split_once(':').ok_or_else(form)?;
-        let (secret_key, app_id) = rest.rsplit_once(':').ok_or_else(form)?;
-        let app_id = app_id.parse().map_err(|_| {
-            Error::new(ErrorKind::Config, "account: what follows the last colon is not a decimal APPID")
-        })?;
-        Account::new(secret_id, secret_key, app_id)
+        let (secret_key, rest) = rest.rsplit_once(':').ok_or_else(form)?;
+        let mut rest = rest.split(';');
+        let app_id = rest.next().unwrap_or_default().parse();
+        let app_id = app_id.map_err(|_| config("what follows the last colon is not a decimal APPID"))?;
+        let mut account = Account::new(secret_id, secret_key, app_id)?;
+        let temporary = || config("a temporary key pair needs its token, and its end in seconds since 1970");
+        let (mut token, mut expires) = (None, None);
+        for addition in rest {
+            match addition.split_once('=') {
+                Some(("uin", uin)) => account = account.uin(uin),
+                Some(("token", text)) => token = Some(text),
+                Some(("expires", seconds)) => expires = Some(seconds.parse().ok().and_then(at).ok_or_else(temporary)?),
+                _ => return Err(config("expected uin=, token= or expires= after a semicolon")),
+            }
+        }
+        match (token, expires) {
+            (None, None) => Ok(account),
+            (Some(token), Some(expires)) => account.temporary(token, expires),
+            _ => Err(temporary()),
+        }
     }
+}
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Timestamp::from_unix_millis(seconds.checked_mul(1000)?).ok()
 }
 
 fn config(error: impl fmt::Display) -> Error {
@@ -138,6 +158,25 @@ mod tests {
     fn an_account_is_read_from_three_parts() {
         let account: Account = "id:ke:y:12".parse().unwrap();
         assert_eq!((account.secret_id(), account.secret_key(), account.app_id()), ("id", "ke:y", AppId::new(12)));
+    }
+
+    #[test]
+    fn an_account_may_have_a_number_of_its_owner_a_token_and_an_end() {
+        let account: Account = "id:ke:y:12;uin=100;token=tok=en;expires=1700000000".parse().unwrap();
+        assert_eq!((account.secret_key(), account.app_id(), account.owner()), ("ke:y", AppId::new(12), "100"));
+        assert_eq!(account.credentials().token().map(|token| token.expose()), Some("tok=en"));
+        assert_eq!(account.expires(), at(1_700_000_000));
+        for wrong in [
+            "token=t",
+            "expires=1",
+            "expires=soon",
+            "token=t;expires=soon",
+            "token=t;expires=9223372036854775807",
+            "what=1",
+            "",
+        ] {
+            assert!(format!("id:key:12;{wrong}").parse::<Account>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
