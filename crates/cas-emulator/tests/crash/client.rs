@@ -174,6 +174,12 @@ impl Client {
                 let call = Call::new("PUT", path).header("Content-Range", range).body(&bytes).hashed();
                 (call, 204, Change::UploadPart(id, size, Content::of(&bytes)))
             }
+            6 if let Some((&start, _)) = parts.last_key_value() => {
+                let bytes = self.bytes(100_000);
+                let range = format!("bytes {start}-{}/*", start + bytes.len() - 1);
+                let call = Call::new("PUT", path).header("Content-Range", range).body(&bytes).hashed();
+                (call, 204, Change::UploadPart(id, start, Content::of(&bytes)))
+            }
             _ if parts.is_empty() => (Call::new("DELETE", path), 204, Change::AbortUpload(id)),
             _ => {
                 let hashes = parts.values().map(|part| (part.size as u64, part.tree_hash));
