@@ -35,6 +35,9 @@ def main():
     parser.add_argument("--secret-key")
     parser.add_argument("--region", default="ap-chengdu",
                         help="in the cloud's host name, where an official client would send it (default %(default)s)")
+    parser.add_argument("--temporary", metavar="ID:KEY:TOKEN", help="a temporary key pair of the same account, too")
+    parser.add_argument("--buckets", action="store_true",
+                        help="the server has the buckets that archives are pushed to: such jobs must succeed")
     parser.add_argument("--job-timeout", type=float, default=60, metavar="SECONDS",
                         help="how long a job may take (default %(default)s)")
     options = parser.parse_args()
@@ -52,7 +55,7 @@ def main():
             print(f"cas_foreign: {options.endpoint} cannot be reached: {unreachable}", file=sys.stderr)
             return 2
         for group in (Signatures, Vaults, Archives, Official, Jobs):
-            group(client, report, options.job_timeout).all()
+            group(client, report, options).all()
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 

@@ -12,8 +12,8 @@ from wire import MIB, WireError, sha256, tree_hash
 class Story:
     """A group of stories: every public method of a subclass is one."""
 
-    def __init__(self, client, report, job_timeout):
-        self.cas, self.report, self.job_timeout = client, report, job_timeout
+    def __init__(self, client, report, options):
+        self.cas, self.report, self.options, self.job_timeout = client, report, options, options.job_timeout
         self.run, self.count = f"{type(self).__name__}_{os.getpid():x}{int(time.time()):x}", 0
 
     def all(self):

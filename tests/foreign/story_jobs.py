@@ -277,7 +277,7 @@ class Jobs(Story):
                         and parameters["Limit"] == 10000, parameters)
 
     def cos(self):
-        """Push and pull: a server without buckets lets the jobs fail, in the same shape."""
+        """Push and pull: a server without buckets may let the jobs fail, in the same shape."""
         cas, report = self.cas, self.report
         bucket, key = "examplebucket-1250000000.cos.ap-chengdu.myqcloud.com", f"foreign/{self.run}/报告.bin"
         with self.fresh_vault() as vault:
@@ -288,7 +288,8 @@ class Jobs(Story):
                 "Tier": "Standard"
             }
             job = self.start_job("push-to-cos, with a leading blank", vault, push)
-            value = self.finish("push-to-cos", vault, job, ("Succeeded", "Failed"))
+            value = self.finish("push-to-cos", vault, job,
+                                "Succeeded" if self.options.buckets else ("Succeeded", "Failed"))
             facts = {
                 "Action": "PushToCOS", "ArchiveDescription": None, "ArchiveId": archive,
                 "ArchiveSHA256TreeHash": tree_hash(data), "ArchiveSizeInBytes": len(data), "Bucket": bucket,

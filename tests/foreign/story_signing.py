@@ -67,6 +67,22 @@ class Signatures(Story):
         refused("another account in the path (1.3)", cas.do(cas.vaults(uid="9" + cas.app_id)), 403,
                 "AccessDeniedException")
 
+    def temporary(self):
+        """A key pair that needs its token, §3.4, when one is given."""
+        if not self.options.temporary:
+            return
+        secret_id, secret_key, token = self.options.temporary.split(":", 2)
+        listing, pair = self.cas.vaults(uid="-"), Signing(secret_id=secret_id, secret_key=secret_key)
+        ask = lambda *headers: self.cas.do(listing, pair, extra=headers)
+        self.report.object("3.4 accepted: a temporary key pair with its token",
+                           ask(("x-cas-security-token", token)), VAULT_LIST)
+        refused = lambda name, answer: self.report.refused(f"3.4 refused: {name}", answer, 400,
+                                                           "UnrecognizedClientException")
+        refused("a temporary key pair without its token", ask())
+        refused("a temporary key pair with another token", ask(("x-cas-security-token", token + "x")))
+        refused("a token with a key pair that has none",
+                self.cas.do(listing, extra=(("x-cas-security-token", token),)))
+
     def parameters(self):
         cas, report = self.cas, self.report
         accepted = lambda name, answer: report.object(f"3.2 accepted: {name}", answer, VAULT_LIST)

@@ -13,6 +13,10 @@ use crate::workspace::{Workspace, output, run};
 const SECRET_ID: &str = "foreign-id";
 const SECRET_KEY: &str = "foreign-key";
 const APP_ID: &str = "1250000000";
+/// Another key pair of the account, which needs a token.
+const TEMPORARY_ID: &str = "foreign-temporary-id";
+const TEMPORARY_KEY: &str = "foreign-temporary-key";
+const TOKEN: &str = "foreign-token";
 
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     if !answers(Command::new("python3").arg("--version")) {
@@ -26,6 +30,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let emulator = Command::new(program)
         .args(["--listen", "127.0.0.1:0", "--json", "--job-delay", "1s", "--account"])
         .arg(format!("{SECRET_ID}:{SECRET_KEY}:{APP_ID}"))
+        .args(["--account", &format!("{TEMPORARY_ID}:{TEMPORARY_KEY}:{APP_ID};token={TOKEN};expires=4000000000")])
         .arg("--data")
         .arg(&folder)
         .stdout(Stdio::piped())
@@ -36,6 +41,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let mut client = Command::new("python3");
     client.arg(workspace.root().join("tests/foreign/cas_foreign.py"));
     client.args(["--endpoint", &endpoint, "--app-id", APP_ID, "--secret-id", SECRET_ID, "--secret-key", SECRET_KEY]);
+    client.args(["--temporary", &format!("{TEMPORARY_ID}:{TEMPORARY_KEY}:{TOKEN}"), "--buckets"]);
     run(&mut client)?;
     Ok(Outcome::Passed)
 }

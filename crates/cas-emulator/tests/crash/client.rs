@@ -1,6 +1,7 @@
 //! One client under load: it changes what is its own, knows what was acknowledged, and looks for it after a restart.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cas_sign::Credentials;
@@ -17,6 +18,8 @@ const MIB: usize = 1 << 20;
 /// How many archives a client keeps before it begins to delete, and how many vaults it makes besides.
 const ARCHIVES: usize = 10;
 const VAULTS: usize = 3;
+/// How long a job may take, which has nothing to wait for.
+const JOB: Duration = Duration::from_secs(60);
 
 /// What a client does most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,14 +285,18 @@ impl Client {
 
     /// A job that was acknowledged is there and comes to its end. It may fail only because its archive was deleted.
     async fn look_at_job(&self, wire: &mut Wire<TcpStream>, job: &str) -> Result<()> {
-        let described = loop {
-            let described = wire.get(format!("/-/vaults/{}/jobs/{job}", self.vault)).await;
-            ensure!(described.status == 200, "job {job} was acknowledged and is gone: {}", described.status);
-            let described = described.json();
-            if described["Completed"] == true {
-                break described;
+        let ended = async {
+            loop {
+                let described = wire.get(format!("/-/vaults/{}/jobs/{job}", self.vault)).await;
+                ensure!(described.status == 200, "job {job} was acknowledged and is gone: {}", described.status);
+                let described = described.json();
+                if described["Completed"] == true {
+                    return Ok(described);
+                }
             }
         };
+        let ended = tokio::time::timeout(JOB, ended).await;
+        let described = ended.with_context(|| format!("job {job} has not ended after {JOB:?}"))??;
         let archive = described["ArchiveId"].as_str().unwrap_or_default();
         let may_fail = !archive.is_empty() && !self.facts.archives.contains_key(archive);
         ensure!(described["StatusCode"] == "Succeeded" || may_fail, "job {job} failed: {described}");
