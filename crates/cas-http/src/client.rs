@@ -23,7 +23,6 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::error_body::code;
 use crate::exchange::Exchange;
-use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{Uid, VaultName};
 use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, millis, operation_span, record};
 use crate::ops::{DescribeVault, Operation};
@@ -31,7 +30,7 @@ use crate::raw::Raw;
 use crate::response_body::ResponseBody;
 use crate::retry::{Budget, Cause, RetryPolicy, Verdict, judge, may_have_happened, retry_after};
 use crate::run::{Ended, Run, look_into_error};
-use crate::wire::{OperationInfo, Shape, read_header};
+use crate::wire::{OperationInfo, Shape};
 
 /// The low-level client: each operation is a method, and yields the service's answer.
 ///
@@ -274,9 +273,7 @@ impl Shared {
         let span = attempt_span(run.info, &head, run.attempts, run.body_len);
         let sending = pin!(self.send(head, body, run.deadline));
         let ended = sending.instrument(span).await;
-        if let Ended::Answer(answer, _) = &ended {
-            run.request_id = read_header(answer.headers(), X_CAS_REQUEST_ID).ok().flatten();
-        }
+        run.note_request_id(&ended);
         Ok(ended)
     }
 
@@ -397,7 +394,11 @@ impl Shared {
             )
         );
         let no_vault = answer.status() == StatusCode::NOT_FOUND && code.as_deref() == Some(code::RESOURCE_NOT_FOUND);
-        (refuses || no_vault).then_some(ended)
+        if !(refuses || no_vault) {
+            return None;
+        }
+        run.note_request_id(&ended);
+        Some(ended)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::call::{CallReport, Outcome};
 use crate::error::{Error, ErrorKind, Facts};
 use crate::error_body::ServiceError;
 use crate::exchange::Failure;
+use crate::header::X_CAS_REQUEST_ID;
 use crate::header::X_CAS_SHA256_TREE_HASH;
 use crate::id::{RequestId, Uid, VaultName};
 use crate::observe::millis;
@@ -64,6 +65,13 @@ impl Run {
         match self.body.as_ref().map(Body::try_clone) {
             Some(Some(copy)) => copy,
             Some(None) | None => self.body.take().unwrap_or_else(Body::empty),
+        }
+    }
+
+    /// Keeps the identifier of the answer that the caller gets, or is told about.
+    pub(crate) fn note_request_id(&mut self, ended: &Ended) {
+        if let Ended::Answer(answer, _) = ended {
+            self.request_id = read_header(answer.headers(), X_CAS_REQUEST_ID).ok().flatten();
         }
     }
 

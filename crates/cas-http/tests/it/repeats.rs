@@ -318,7 +318,10 @@ async fn a_refusal_that_was_lost_with_the_connection_is_found_out_before_a_large
     {
         let server = server([Script::new().after_body_bytes(1000).close(), Script::error(status, code)]).await;
         let client = builder(&server).build().unwrap();
-        assert_eq!(upload_part(&client, vec![7; 4 << 20].into()).await.unwrap().as_u16(), status);
+        let (sha256, tree_hash) = (ContentSha256::of(b""), TreeHash::of(b""));
+        let answer = client.upload_archive(vault(), sha256, tree_hash, vec![7; 4 << 20]).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        assert!(report(&answer).request_id.is_some(), "{code}: that of the answer");
         assert_eq!(server.received().len(), 2, "{code}");
     }
 }
