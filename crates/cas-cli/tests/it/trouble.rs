@@ -50,6 +50,15 @@ impl Service {
             std::thread::yield_now();
         }
     }
+
+    /// Begins an upload of seven parts that hangs in the fourth.
+    fn upload_that_hangs(&self, folder: &Folder) -> Child {
+        self.hang("UploadPart", 3);
+        let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
+        let mut child = folder.command(CAS, &words).spawn().unwrap();
+        self.wait_until_it_hangs(&mut child);
+        child
+    }
 }
 
 /// Presses Ctrl-C, and waits for the end.
@@ -70,10 +79,7 @@ fn command_to_go_on(run: &Run) -> String {
 fn an_interrupted_upload_goes_on_where_it_was() {
     let service = Service::start();
     let folder = service.folder();
-    service.hang("UploadPart", 3);
-    let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
-    let mut child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs(&mut child);
+    let child = service.upload_that_hangs(&folder);
     let run = interrupt(&folder, child).ends_with(7).complains("was stopped after 3 of 7 parts");
 
     service.emulator.faults().clear();
@@ -89,10 +95,7 @@ fn an_interrupted_upload_goes_on_where_it_was() {
 fn an_upload_that_is_killed_loses_no_part_that_was_acknowledged() {
     let service = Service::start();
     let folder = service.folder();
-    service.hang("UploadPart", 3);
-    let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
-    let mut child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs(&mut child);
+    let mut child = service.upload_that_hangs(&folder);
     child.kill().unwrap();
     let run = folder.finish("(killed)".to_owned(), child.wait_with_output().unwrap());
 
@@ -130,10 +133,7 @@ fn an_upload_whose_end_nobody_knows_is_not_said_to_be_kept() {
 fn an_upload_of_another_file_is_not_gone_on_with() {
     let service = Service::start();
     let folder = service.folder();
-    service.hang("UploadPart", 3);
-    let words = ["upload", "films", "my film", "--part-size", "1M", "--parts-in-flight", "1"];
-    let mut child = folder.command(CAS, &words).spawn().unwrap();
-    service.wait_until_it_hangs(&mut child);
+    let child = service.upload_that_hangs(&folder);
     let command = command_to_go_on(&interrupt(&folder, child));
     service.emulator.faults().clear();
     folder.write("my film", pattern(1 << 20));
