@@ -48,11 +48,8 @@ impl Intake {
     /// Writes and hashes these pieces. The writer comes back when that is done, unless it failed.
     pub(crate) fn take(&self, writer: BlobWriter, pieces: Vec<Bytes>) -> oneshot::Receiver<Outcome<BlobWriter>> {
         let (done, waiting) = oneshot::channel();
-        let mut queue = self.0.queue();
-        queue.waiting.push_back(Batch { writer, pieces, done });
-        if queue.working < self.0.threads {
-            queue.working += 1;
-            let working = Working(self.0.clone());
+        // Started without the queue being locked: a runtime that is ending drops the work instead, which locks the queue itself.
+        if let Some(working) = self.0.wait(Batch { writer, pieces, done }) {
             tokio::task::spawn_blocking(move || working.until_nothing_waits());
         }
         waiting
@@ -60,6 +57,15 @@ impl Intake {
 }
 
 impl Inner {
+    /// Lets a batch wait. Comes back with the thread that is to be started for it, if all others are at work.
+    fn wait(self: &Arc<Self>, batch: Batch) -> Option<Working> {
+        let mut queue = self.queue();
+        queue.waiting.push_back(batch);
+        let starts = queue.working < self.threads;
+        queue.working += usize::from(starts);
+        starts.then(|| Working(self.clone()))
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,5 +105,26 @@ fn work_on_two(mut first: Batch, mut second: Batch) {
     let written = BlobWriter::write_two([(&mut first.writer, &first.pieces), (&mut second.writer, &second.pieces)]);
     for (batch, written) in [first, second].into_iter().zip(written) {
         drop(batch.done.send(written.map_err(storage).map(|()| batch.writer)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::BlobFiles;
+
+    #[test]
+    fn work_that_comes_while_the_runtime_ends_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = BlobFiles::open(directory.path(), false).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _inside = handle.enter();
+        let intake = Intake::default();
+        let mut waiting = intake.take(files.create("a".repeat(40)).unwrap(), vec![Bytes::from_static(b"hello")]);
+        // Nobody is at work on it, and nobody is thought to be.
+        assert!(waiting.try_recv().is_err());
+        assert_eq!(intake.0.queue().working, 0);
     }
 }
