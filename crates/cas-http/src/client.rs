@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) jitter: Mutex<fastrand::Rng>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) skew: Skew,
+    pub(crate) host: HeaderValue,
     pub(crate) user_agent: HeaderValue,
     pub(crate) proxy_authorization: Option<HeaderValue>,
     pub(crate) counts: Arc<Counts>,
@@ -212,7 +213,7 @@ impl Shared {
     /// Adds what every request has: an absolute URI and the headers of the connection.
     fn complete(&self, head: &mut Parts, body_len: u64) {
         head.uri = self.endpoint.uri(head.uri.path_and_query());
-        head.headers.insert(header::HOST, self.endpoint.host_header());
+        head.headers.insert(header::HOST, self.host.clone());
         head.headers.insert(header::USER_AGENT, self.user_agent.clone());
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         head.headers.remove(header::CONTENT_LENGTH);

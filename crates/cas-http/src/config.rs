@@ -242,6 +242,7 @@ impl ClientBuilder {
 
         Ok(Client {
             shared: Arc::new(Shared {
+                host: endpoint.host_header(),
                 endpoint,
                 account: self.account.map_err(invalid("account"))?,
                 credentials: Arc::new(Cached::with_clock(credentials, Arc::clone(&self.clock))),

@@ -172,13 +172,18 @@ fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 
     None
 }
 
-/// More than any head of the service has.
+/// More bytes than any head of the service has.
 const MAX_HEAD: usize = 64 * 1024;
+/// More headers than any answer of the service has.
+const MAX_HEADERS: usize = 64;
 
 /// Checks what hyper lets pass and we do not, and finds out how the body ends.
 fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<BodyLength, String> {
     if !(200..600).contains(&status.as_u16()) {
         return Err(format!("expected a final status, found {}", status.as_u16()));
+    }
+    if headers.len() > MAX_HEADERS {
+        return Err(format!("the answer has {} headers, more than {MAX_HEADERS}", headers.len()));
     }
     let head_len: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if head_len > MAX_HEAD {

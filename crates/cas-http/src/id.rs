@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A text that does not have the shape its type asks for.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,12 +129,12 @@ impl FromStr for AppId {
     }
 }
 
-/// Declares a text newtype: how it is checked, how it is built, how it is shown.
+/// Declares a text newtype: how it is checked, how it is built, how it is shown. A clone shares the text: a call has several.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks the text and takes it.

@@ -68,8 +68,9 @@ impl Pool {
         let transport = self.connector.connect(uri).await?;
         let (line, proxied) = (transport.line(), transport.is_proxied());
         let mut http = http1::Builder::new();
-        // The buffer bounds an endless head; what is longer than 64 KiB and fits in is refused afterwards.
-        http.max_headers(64).max_buf_size(512 * 1024);
+        // The buffer bounds an endless head; what fits in and is more than we take is refused afterwards. A bound of our own for the number of
+        // headers would have hyper prepare as many places for each answer.
+        http.max_buf_size(512 * 1024);
         let handshake = http.handshake(transport).await;
         let failed = |error| ConnectFailure::new(ErrorKind::Connect, "no HTTP connection", Box::new(error));
         let (sender, connection) = handshake.map_err(failed)?;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -82,7 +83,7 @@ impl std::error::Error for WireError {}
 /// A value that travels as text: in a path, a query or a header.
 pub trait Text: Sized {
     /// The text as it is sent.
-    fn to_text(&self) -> String;
+    fn to_text(&self) -> Cow<'_, str>;
 
     /// Reads the text that came.
     ///
@@ -92,12 +93,13 @@ pub trait Text: Sized {
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
-/// For types whose `Display` and `FromStr` are already the form that travels.
-macro_rules! text_by_display {
-    ($($ty:ty),+ $(,)?) => { $(
+/// For types whose text, as `$text` gives it, and `FromStr` are already the form that travels.
+macro_rules! text_by_parse {
+    ($text:expr => $($ty:ty),+ $(,)?) => { $(
         impl Text for $ty {
-            fn to_text(&self) -> String {
-                self.to_string()
+            fn to_text(&self) -> Cow<'_, str> {
+                let text: fn(&$ty) -> Cow<'_, str> = $text;
+                text(self)
             }
 
             fn from_text(text: &str) -> Result<Self, String> {
@@ -107,16 +109,22 @@ macro_rules! text_by_display {
     )+ };
 }
 
-text_by_display!(
-    crate::id::Uid,
+text_by_parse!(
+    |value| value.as_str().into() =>
+    String,
     crate::id::VaultName,
     crate::id::ArchiveId,
     crate::id::UploadId,
     crate::id::JobId,
     crate::id::RequestId,
     crate::id::Marker,
-    crate::id::Limit,
     crate::id::Description,
+);
+
+text_by_parse!(
+    |value| value.to_string().into() =>
+    crate::id::Uid,
+    crate::id::Limit,
     crate::range::OutputRange,
     crate::range::ContentRange,
     crate::range::PartSize,
@@ -126,19 +134,9 @@ text_by_display!(
     cas_treehash::ContentSha256,
 );
 
-impl Text for String {
-    fn to_text(&self) -> String {
-        self.clone()
-    }
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
-    }
-}
-
 impl Text for crate::range::PartRange {
-    fn to_text(&self) -> String {
-        self.to_content_range()
+    fn to_text(&self) -> Cow<'_, str> {
+        self.to_content_range().into()
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -147,8 +145,8 @@ impl Text for crate::range::PartRange {
 }
 
 impl Text for bool {
-    fn to_text(&self) -> String {
-        self.to_string()
+    fn to_text(&self) -> Cow<'_, str> {
+        if *self { "true".into() } else { "false".into() }
     }
 
     /// Reads `true` and `false` in any case: the official Python client sends `True`.
@@ -171,7 +169,7 @@ pub trait HeaderField: Sized {
     fn from_headers(headers: &HeaderMap, name: HeaderName) -> Result<Self, WireError>;
 
     /// The text to send, if any.
-    fn header_text(&self) -> Option<String>;
+    fn header_text(&self) -> Option<Cow<'_, str>>;
 }
 
 impl<T: Text> HeaderField for T {
@@ -179,7 +177,7 @@ impl<T: Text> HeaderField for T {
         read_header(headers, name.clone())?.ok_or_else(|| WireError::missing(name.as_str().to_owned()))
     }
 
-    fn header_text(&self) -> Option<String> {
+    fn header_text(&self) -> Option<Cow<'_, str>> {
         Some(self.to_text())
     }
 }
@@ -189,7 +187,7 @@ impl<T: Text> HeaderField for Option<T> {
         read_header(headers, name)
     }
 
-    fn header_text(&self) -> Option<String> {
+    fn header_text(&self) -> Option<Cow<'_, str>> {
         self.as_ref().map(Text::to_text)
     }
 }
@@ -408,8 +406,15 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 /// A text as it stands in one element of a path, or in a query: what means something there is written `%XX`.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
+    escaped(text).into_owned()
 }
+
+fn escaped(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, UNRESERVED).into()
+}
+
+/// Room for an identifier in a path.
+const USUAL_ID: usize = 64;
 
 /// Builds a request from the fields of an operation.
 #[derive(Debug)]
@@ -429,13 +434,21 @@ impl RequestWriter {
         if info.shape == ShapeKind::Upload {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
-        let path = info.path.replacen("{uid}", &uid.to_string(), 1);
-        RequestWriter { method: info.method.clone(), path, query: String::new(), headers, body: Bytes::new() }
+        let mut path = String::with_capacity(info.path.len() + USUAL_ID);
+        path.push_str(info.path);
+        let method = info.method.clone();
+        let mut writer = RequestWriter { method, path, query: String::new(), headers, body: Bytes::new() };
+        writer.path("uid", &uid);
+        writer
     }
 
-    /// Puts a value in the path.
+    /// Puts a value in the path, where its name stands.
     pub fn path(&mut self, name: &str, value: &impl Text) {
-        self.path = self.path.replacen(&format!("{{{name}}}"), &escape(&value.to_text()), 1);
+        let text = value.to_text();
+        let names = |at: &usize| self.path[at + 1..].strip_prefix(name).is_some_and(|rest| rest.starts_with('}'));
+        if let Some(at) = self.path.match_indices('{').map(|(at, _)| at).find(names) {
+            self.path.replace_range(at..at + name.len() + 2, &escaped(&text));
+        }
     }
 
     /// Adds a query parameter.
@@ -444,7 +457,7 @@ impl RequestWriter {
         self.query.push(separator);
         self.query.push_str(name);
         self.query.push('=');
-        self.query.push_str(&escape(&value.to_text()));
+        self.query.push_str(&escaped(&value.to_text()));
     }
 
     /// Sets a header.
@@ -465,7 +478,8 @@ impl RequestWriter {
     pub fn finish(self) -> Request<Bytes> {
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
-        *request.uri_mut() = (self.path + &self.query).parse().expect("everything reserved was escaped");
+        let target = PathAndQuery::try_from(self.path + &self.query);
+        *request.uri_mut() = target.expect("everything reserved was escaped").into();
         *request.headers_mut() = self.headers;
         request
     }
