@@ -136,6 +136,13 @@ impl fmt::Debug for OnceBody {
     }
 }
 
+/// A body of no bytes.
+impl Default for Body {
+    fn default() -> Self {
+        Body::empty()
+    }
+}
+
 impl From<OnceBody> for Body {
     fn from(body: OnceBody) -> Self {
         Body { len: body.len, source: Source::Once(Mutex::new(body.stream)) }

@@ -10,7 +10,7 @@ use futures::TryFutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::body::Body;
 #[cfg(doc)]
@@ -18,13 +18,13 @@ use crate::call::CallReport;
 use crate::call::{BoxFuture, Call, CallOptions, Caller, Outcome, Pending};
 use crate::clock::{Clock, Lesson, Skew, judge_refusal, unix_seconds};
 use crate::config::ClientBuilder;
-use crate::credentials::{Credentials, ProvideCredentials};
+use crate::credentials::{Cached, Credentials, ProvideCredentials};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::error_body::code;
 use crate::exchange::Exchange;
 use crate::id::{Uid, VaultName};
-use crate::observe::{Counters, Counts, ShownHeaders, add, attempt_span, log_failure, millis, operation_span, record};
+use crate::observe::{Counters, Counts, add, attempt_span, log_failure, log_request, millis, operation_span, record};
 use crate::ops::{DescribeVault, Operation};
 use crate::raw::Raw;
 use crate::response_body::ResponseBody;
@@ -47,7 +47,7 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) endpoint: Endpoint,
     pub(crate) account: Uid,
-    pub(crate) credentials: Arc<dyn ProvideCredentials>,
+    pub(crate) credentials: Cached<Arc<dyn ProvideCredentials>>,
     pub(crate) signer: Signer,
     pub(crate) exchange: Exchange,
     pub(crate) retry: RetryPolicy,
@@ -146,16 +146,18 @@ impl<O: Operation> Caller<O> for Client {
     type Error = Error;
 
     fn call(self, call: Call<O>) -> BoxFuture<'static, Result<Self::Output, Error>> {
-        Box::pin(async move {
-            let Call { operation, payload, options } = call;
-            let uid = options.uid.unwrap_or(self.shared.account);
-            let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
-            let run = self.shared.prepare(operation.info(), operation.vault().cloned(), uid, request, options)?;
-            let span = operation_span(run.info, run.vault.as_ref(), &run.head);
-            // Pinned where it is: it is large, and a span would move it.
-            let running = pin!(self.shared.run(run));
-            running.inspect_err(log_failure).instrument(span).await
-        })
+        let Call { operation, payload, options } = call;
+        let uid = options.uid.unwrap_or(self.shared.account);
+        let request = operation.encode(uid).map(|document| O::Shape::body(payload, document));
+        match self.shared.prepare(operation.info(), operation.vault().cloned(), uid, request, options) {
+            Ok(mut run) => Box::pin(async move {
+                let span = operation_span(run.info, run.vault.as_ref(), &run.head);
+                // Pinned where it is: it is large, and a span would move it.
+                let running = pin!(self.shared.run(&mut run));
+                running.inspect_err(log_failure).instrument(span).await
+            }),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 }
 
@@ -177,18 +179,15 @@ impl Shared {
         request: Request<Body>,
         options: CallOptions,
     ) -> Result<Run, Error> {
-        let started = Instant::now();
-        let facts = Facts { operation: Some(info.name), vault: vault.clone(), ..Facts::default() };
         let (mut head, body) = request.into_parts();
         // The length of its document is an operation's own to set.
         let own = head.headers.keys().filter(|&name| name != header::CONTENT_LENGTH);
         if let Some(name) = own.chain(options.headers.keys()).find(|name| is_reserved(name)) {
             let what = format!("the header {name} belongs to the connection or the signature and cannot be set");
+            let facts = Facts { operation: Some(info.name), vault, ..Facts::default() };
             return Err(Error::config(what).with_facts(facts));
         }
         head.headers.extend(options.headers);
-        self.complete(&mut head, body.len());
-        let limit = options.timeout.or(self.exchange.timeouts.operation);
         Ok(Run {
             info,
             vault,
@@ -197,8 +196,9 @@ impl Shared {
             body_len: body.len(),
             body: Some(body),
             policy: options.retry.unwrap_or(self.retry),
-            started,
-            deadline: limit.and_then(|limit| started.checked_add(limit)),
+            limit: options.timeout.or(self.exchange.timeouts.operation),
+            started: Instant::now(),
+            deadline: None,
             attempts: 0,
             waited: Duration::ZERO,
             request_id: None,
@@ -223,79 +223,101 @@ impl Shared {
     }
 
     /// The loop: try, judge, wait, try again.
-    async fn run(&self, mut run: Run) -> Result<Response<ResponseBody>, Error> {
+    async fn run(&self, run: &mut Run) -> Result<Response<ResponseBody>, Error> {
         add(&self.counts.calls, 1);
+        run.begin();
         loop {
-            let ended = self.attempt(&mut run).await?;
-            if self.learn(&mut run, &ended) && run.may_repeat() {
-                continue;
-            }
-            let verdict = judge(run.info.repeat, ended.as_ending(), run.reached);
-            run.reached |= may_have_happened(ended.as_ending());
-            let cause = match verdict {
-                Verdict::Stands(outcome) => {
-                    if matches!(ended, Ended::Answer(..)) && outcome != Outcome::Unknown {
-                        self.budget.give(run.spent.unwrap_or(1));
-                    }
-                    return run.finish(ended, outcome);
+            // What comes after a try is in a box: most calls do without it, and need not carry the room for it.
+            let repeating = {
+                let ended = self.attempt(run).await?;
+                if self.learn(run, &ended) && run.may_repeat() {
+                    continue;
                 }
-                Verdict::Repeat(cause) => cause,
+                let verdict = judge(run.info.repeat, ended.as_ending(), run.reached);
+                run.reached |= may_have_happened(ended.as_ending());
+                let cause = match verdict {
+                    Verdict::Stands(outcome) => {
+                        if matches!(ended, Ended::Answer(..)) && outcome != Outcome::Unknown {
+                            self.budget.give(run.spent.unwrap_or(1));
+                        }
+                        return run.finish(ended, outcome);
+                    }
+                    Verdict::Repeat(cause) => cause,
+                };
+                let Some(wait) = self.wait_before_repeat(run, cause, &ended) else {
+                    return run.finish(ended, Outcome::AsAnswered);
+                };
+                tracing::warn!(
+                    rpc.method = run.info.name,
+                    attempt = run.attempts,
+                    reason = %ended.reason(),
+                    wait_ms = millis(wait),
+                    "trying again",
+                );
+                let asks = ended.calls_for_a_question(run);
+                Box::pin(self.wait_and_ask(run, wait, asks))
             };
-            let Some(wait) = self.wait_before_repeat(&mut run, cause, &ended) else {
-                return run.finish(ended, Outcome::AsAnswered);
-            };
-            tracing::warn!(
-                rpc.method = run.info.name,
-                attempt = run.attempts,
-                reason = %ended.reason(),
-                wait_ms = millis(wait),
-                "trying again",
-            );
-            tokio::time::sleep(wait).await;
-            run.waited += wait;
-            if ended.calls_for_a_question(&run)
-                && let Some(refusal) = self.probe(&mut run).await
-            {
+            if let Some(refusal) = repeating.await {
                 return run.finish(refusal, Outcome::AsAnswered);
             }
         }
     }
 
+    /// Waits for the next try, and asks a question first if that is called for. The answer, if it speaks against the try.
+    async fn wait_and_ask(&self, run: &mut Run, wait: Duration, asks: bool) -> Option<Ended> {
+        tokio::time::sleep(wait).await;
+        run.waited += wait;
+        if asks { self.probe(run).await } else { None }
+    }
+
     /// One try, with credentials and a signature of its own.
     async fn attempt(&self, run: &mut Run) -> Result<Ended, Error> {
-        let mut head = run.head.clone();
         run.skew = self.skew.seconds();
-        self.sign(&mut head, run.body_len, run.deadline).await.map_err(|error| error.with_facts(run.facts()))?;
-        let body = run.take_body();
+        let mut request = {
+            let credentials = self.credentials(run.deadline).await.map_err(|error| error.with_facts(run.facts()))?;
+            let head = self.signed(run.head.clone(), run.body_len, &credentials);
+            Request::from_parts(head.map_err(|error| error.with_facts(run.facts()))?, run.take_body())
+        };
         run.attempts += 1;
         if run.attempts > 1 {
             add(&self.counts.retries, 1);
         }
-        let span = attempt_span(run.info, &head, run.attempts, run.body_len);
-        let sending = pin!(self.send(head, body, run.deadline));
-        let ended = sending.instrument(span).await;
+        let span = attempt_span(run.info, &request, run.attempts);
+        let ended = self.send(&mut request, run.deadline, &span).await;
         run.note_request_id(&ended);
         Ok(ended)
     }
 
-    async fn send(&self, head: Parts, body: Body, deadline: Option<Instant>) -> Ended {
+    /// Sends a request, of which an empty one remains: whoever waits for an answer need not carry it.
+    async fn send(&self, request: &mut Request<Body>, deadline: Option<Instant>, span: &Span) -> Ended {
         add(&self.counts.requests, 1);
-        tracing::trace!(method = %head.method, headers = %ShownHeaders(&head.headers), "request");
-        let ended = match self.exchange.send(head, body, deadline, &self.counts).await {
-            Ok(answer) if answer.status().is_success() => Ended::Answer(answer, None),
-            Ok(answer) => Box::pin(look_into_error(answer, self.exchange.timeouts.head)).await,
-            Err(failure) => Ended::Failure(failure),
+        log_request(span, request);
+        // Pinned where it is: it is large, and a span would move it.
+        let sending = pin!(self.exchange.send(request, deadline, &self.counts));
+        let looking = match sending.instrument(span.clone()).await {
+            Ok(answer) if !answer.status().is_success() => look_into_error(answer, self.exchange.timeouts.head),
+            sent => {
+                let ended = sent.map_or_else(Ended::Failure, |answer| Ended::Answer(answer, None));
+                record(span, &ended);
+                return ended;
+            }
         };
-        if let Ended::Answer(answer, _) = &ended {
-            tracing::trace!(status = answer.status().as_u16(), headers = %ShownHeaders(answer.headers()), "answer");
-        }
-        record(&tracing::Span::current(), &ended);
+        // In a box, as most answers do without it.
+        let ended = Box::pin(looking).instrument(span.clone()).await;
+        record(span, &ended);
         ended
     }
 
-    /// Fetches credentials and signs. The signature is valid from a minute ago, for clocks that are a little off, and long enough for the
-    /// body to arrive at 64 KiB a second.
-    async fn sign(&self, head: &mut Parts, body_len: u64, deadline: Option<Instant>) -> Result<(), Error> {
+    /// The credentials to sign with now.
+    async fn credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
+        match self.credentials.held() {
+            Some(held) => Ok(held),
+            // In a box: most tries do without it, and need not carry the room for it.
+            None => Box::pin(self.fetch_credentials(deadline)).await,
+        }
+    }
+
+    async fn fetch_credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
         let providing = self.credentials.provide();
         let provided = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, providing).await.map_err(|_| {
@@ -306,16 +328,22 @@ impl Shared {
             })?,
             None => providing.await,
         };
-        let credentials = provided.map_err(|error| {
+        provided.map_err(|error| {
             Error::new(ErrorKind::Credentials, "there are no credentials to sign with").with_source(error)
-        })?;
+        })
+    }
+
+    /// A head as it is sent. The signature is valid from a minute ago, for clocks that are a little off, and long enough for the body to arrive at
+    /// 64 KiB a second.
+    fn signed(&self, mut head: Parts, body_len: u64, credentials: &Credentials) -> Result<Parts, Error> {
+        self.complete(&mut head, body_len);
         let now = unix_seconds(self.skew.adjust(self.clock.now()));
-        let sign_time = sign_time(now, 1200 + body_len / (64 << 10), &credentials);
-        self.signer.sign_parts(head, &credentials, sign_time).map_err(cannot_sign)?;
+        let sign_time = sign_time(now, 1200 + body_len / (64 << 10), credentials);
+        self.signer.sign_parts(&mut head, credentials, sign_time).map_err(cannot_sign)?;
         if let Some(authorization) = &self.proxy_authorization {
             head.headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
-        Ok(())
+        Ok(head)
     }
 
     /// Learns from an answer that refuses the signature or the credentials. `true` when it is worth signing once more.
@@ -374,13 +402,12 @@ impl Shared {
     /// Asks something small before a large body is sent once more: a service that refuses an upload may close the connection before its
     /// answer is read, and would do so again. The answer, if it refuses the upload as well and nothing is learned from it.
     async fn probe(&self, run: &mut Run) -> Option<Ended> {
-        let (mut head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
-        self.complete(&mut head, 0);
+        let (head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
         run.skew = self.skew.seconds();
-        self.sign(&mut head, 0, run.deadline).await.ok()?;
-        let span = attempt_span(DescribeVault::INFO, &head, 1, 0);
-        let sending = pin!(self.send(head, Body::empty(), run.deadline));
-        let ended = sending.instrument(span).await;
+        let credentials = self.credentials(run.deadline).await.ok()?;
+        let mut request = Request::from_parts(self.signed(head, 0, &credentials).ok()?, Body::empty());
+        let span = attempt_span(DescribeVault::INFO, &request, 1);
+        let ended = self.send(&mut request, run.deadline, &span).await;
         if self.learn(run, &ended) {
             return None;
         }

@@ -245,7 +245,7 @@ impl ClientBuilder {
                 host: endpoint.host_header(),
                 endpoint,
                 account: self.account.map_err(invalid("account"))?,
-                credentials: Arc::new(Cached::with_clock(credentials, Arc::clone(&self.clock))),
+                credentials: Cached::with_clock(credentials, Arc::clone(&self.clock)),
                 signer: Signer::new(self.signing),
                 proxy_authorization: connector.forward_authorization().cloned(),
                 exchange: Exchange { pool: Pool::new(connector, self.pool), timeouts: self.timeouts },

@@ -1,12 +1,14 @@
 //! One try: a signed request goes out, and the head of an answer comes back or does not. Whether to try again is judged elsewhere.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::body::Body;
 use crate::connect::ConnectFailure;
@@ -16,7 +18,7 @@ use crate::pool::{Lease, Pool};
 use crate::response_body::{BodyLength, ResponseBody};
 use crate::retry::Sent;
 use crate::send_body::{SendBody, Sending};
-use crate::timeout::{Silence, Timeouts};
+use crate::timeout::{LONGEST, Silence, Timeouts};
 use crate::transport::{Line, WriteStalled};
 
 /// Sends single requests over pooled connections.
@@ -37,34 +39,39 @@ pub(crate) struct Failure {
 }
 
 impl Exchange {
-    /// Sends a request with its absolute URI and all its headers.
+    /// Sends a request with its absolute URI and all its headers. It is taken as soon as there is a connection.
     pub(crate) async fn send(
         &self,
-        head: Parts,
-        body: Body,
+        request: &mut Request<Body>,
         deadline: Option<Instant>,
         counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let mut lease = tokio::select! {
-            biased;
-            lease = self.pool.lease(&head.uri) => lease.map_err(no_connection)?,
-            () = until(deadline) => return Err(out_of_time(Sent::Nothing)),
+        let mut lease = match self.pool.waiting() {
+            Some(lease) => lease,
+            // In a box: most exchanges do without it, and need not carry the room for it.
+            None => Box::pin(self.connect(request.uri().clone(), deadline)).await?,
         };
-        let limit = self.timeouts.head.saturating_add(tail_time(body.len()));
-        let asks_for_head = head.method == Method::HEAD;
-        let (body, sending) = SendBody::new(body, Arc::clone(counts));
-        let answer = lease.send(Request::from_parts(head, body));
-        let no_head = async {
-            sending.finished().await;
-            waited_since_the_last_write(lease.line(), limit).await;
-        };
-        let outcome = tokio::select! {
-            biased;
-            answer = answer => answer.map_err(|error| broken(error, &sending)),
-            () = no_head => Err(no_answer(limit)),
-            () = until(deadline) => Err(out_of_time(sending.sent())),
-        };
+        let asks_for_head = request.method() == Method::HEAD;
+        let limit = self.timeouts.head.saturating_add(tail_time(request.body().len()));
+        let (request, sending) = with_progress(std::mem::take(request), counts);
+        let mut answer = pin!(lease.send(request));
+        let since = sending.is_finished().then(Instant::now);
+        let timer = pin!(sleep_until(first_end(since, limit, deadline)));
+        let mut wait = Wait { sending: &sending, line: lease.line(), limit, deadline, since, timer };
+        let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| broken(error, &sending))),
+            Poll::Pending => wait.poll(cx).map(Err),
+        })
+        .await;
         self.accept(outcome?, lease, asks_for_head, &sending, deadline, counts)
+    }
+
+    async fn connect(&self, uri: Uri, deadline: Option<Instant>) -> Result<Lease, Failure> {
+        tokio::select! {
+            biased;
+            lease = self.pool.connect(uri) => lease.map_err(no_connection),
+            () = until(deadline) => Err(out_of_time(Sent::Nothing)),
+        }
     }
 
     /// Takes an answer whose head can be trusted.
@@ -104,16 +111,56 @@ fn tail_time(len: u64) -> Duration {
     Duration::from_secs(len.min(4 << 20) / (64 << 10))
 }
 
-/// Ends when this time has passed since the connection last took some bytes: what it was given is on its way as long as it does, however slowly.
-async fn waited_since_the_last_write(line: Option<&Line>, time: Duration) {
-    let mut since = Instant::now();
-    loop {
-        tokio::time::sleep(time.saturating_sub(since.elapsed())).await;
-        match line.and_then(Line::last_wrote) {
-            Some(wrote) if wrote > since => since = wrote,
-            _ => return,
+fn with_progress(request: Request<Body>, counts: &Arc<Counts>) -> (Request<SendBody>, Arc<Sending>) {
+    let (head, body) = request.into_parts();
+    let (body, sending) = SendBody::new(body, Arc::clone(counts));
+    (Request::from_parts(head, body), sending)
+}
+
+/// The wait for the head of an answer. It ends with the call's time, or when the limit has passed since the connection last took some bytes of
+/// a request that was given to it whole: what it was given is on its way as long as it takes some, however slowly.
+struct Wait<'e> {
+    sending: &'e Sending,
+    line: Option<&'e Line>,
+    limit: Duration,
+    deadline: Option<Instant>,
+    /// When the connection last took some bytes, as far as is known; `None` as long as it is to be given more.
+    since: Option<Instant>,
+    timer: Pin<&'e mut Sleep>,
+}
+
+impl Wait<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if self.since.is_none() && self.sending.poll_finished(cx).is_ready() {
+            self.goes_on_since(Some(Instant::now()));
+        }
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            let since = match self.since {
+                Some(since) if since + self.limit <= now => match self.line.and_then(Line::last_wrote) {
+                    Some(wrote) if wrote > since => Some(wrote),
+                    _ => return Poll::Ready(no_answer(self.limit)),
+                },
+                since => since,
+            };
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(out_of_time(self.sending.sent()));
+            }
+            self.goes_on_since(since);
         }
     }
+
+    fn goes_on_since(&mut self, since: Option<Instant>) {
+        self.since = since;
+        self.timer.as_mut().reset(first_end(since, self.limit, self.deadline));
+    }
+}
+
+/// When a wait that is limited since then must be looked at.
+fn first_end(since: Option<Instant>, limit: Duration, deadline: Option<Instant>) -> Instant {
+    let end = since.map_or_else(|| Instant::now() + LONGEST, |since| since + limit);
+    deadline.map_or(end, |deadline| deadline.min(end))
 }
 
 async fn until(deadline: Option<Instant>) {

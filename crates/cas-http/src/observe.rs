@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Request, Uri};
 use tracing::{Span, field};
 
+use crate::body::Body;
 use crate::error::Error;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, VaultName};
@@ -108,20 +109,21 @@ pub(crate) fn operation_span(info: &'static OperationInfo, vault: Option<&VaultN
 }
 
 /// The span of one try. Names follow the stable OpenTelemetry conventions for HTTP clients.
-pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: u32, body_len: u64) -> Span {
+pub(crate) fn attempt_span(info: &'static OperationInfo, request: &Request<Body>, attempt: u32) -> Span {
+    let uri = request.uri();
     let span = tracing::debug_span!(
         "cas.attempt",
         otel.kind = "client",
-        otel.name = format!("{} {}", head.method, info.path).trim_end(),
+        otel.name = format!("{} {}", request.method(), info.path).trim_end(),
         otel.status_code = field::Empty,
-        http.request.method = %head.method,
-        http.request.body.size = body_len,
+        http.request.method = %request.method(),
+        http.request.body.size = request.body().len(),
         http.request.resend_count = field::Empty,
         http.response.status_code = field::Empty,
         network.protocol.version = "1.1",
-        server.address = head.uri.host(),
-        server.port = head.uri.port_u16().unwrap_or(if head.uri.scheme_str() == Some("https") { 443 } else { 80 }),
-        url.full = %ShownUri(&head.uri),
+        server.address = uri.host(),
+        server.port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }),
+        url.full = %ShownUri(uri),
         url.template = (!info.path.is_empty()).then_some(info.path),
         error.r#type = field::Empty,
         cas.request_id = field::Empty,
@@ -132,13 +134,22 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, head: &Parts, attempt: 
     span
 }
 
-/// Notes in its span how a try ended.
+/// A line for a request that is about to be sent, within its span.
+pub(crate) fn log_request(span: &Span, request: &Request<Body>) {
+    span.in_scope(
+        || tracing::trace!(method = %request.method(), headers = %ShownHeaders(request.headers()), "request"),
+    );
+}
+
+/// Notes in its span how a try ended, and writes a line if it was with an answer.
 pub(crate) fn record(span: &Span, ended: &Ended) {
-    if span.is_disabled() {
-        return;
-    }
     match ended {
         Ended::Answer(answer, _) => {
+            let (status, headers) = (answer.status().as_u16(), ShownHeaders(answer.headers()));
+            span.in_scope(|| tracing::trace!(status, %headers, "answer"));
+            if span.is_disabled() {
+                return;
+            }
             span.record("http.response.status_code", answer.status().as_u16());
             if let Ok(Some(id)) = read_header::<RequestId>(answer.headers(), X_CAS_REQUEST_ID) {
                 span.record("cas.request_id", id.as_str());

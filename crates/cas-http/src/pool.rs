@@ -54,17 +54,13 @@ impl Pool {
         Pool { connector, waiting: Arc::new(Waiting { options, stack: Mutex::default() }) }
     }
 
-    /// A connection for one exchange: one that waits, or a new one to the host of this URI.
-    pub(crate) async fn lease(&self, uri: &Uri) -> Result<Lease, ConnectFailure> {
-        let connection = match self.waiting.take() {
-            Some(connection) => connection,
-            // In a box: most exchanges do without it, and need not carry the room for it.
-            None => Box::pin(self.connect(uri.clone())).await?,
-        };
-        Ok(Lease { connection: Some(connection), waiting: Arc::downgrade(&self.waiting), spoiled: false })
+    /// One of the connections that wait, for one exchange.
+    pub(crate) fn waiting(&self) -> Option<Lease> {
+        self.waiting.take().map(|connection| self.lease(connection))
     }
 
-    async fn connect(&self, uri: Uri) -> Result<Connection, ConnectFailure> {
+    /// A new connection to the host of this URI, for one exchange.
+    pub(crate) async fn connect(&self, uri: Uri) -> Result<Lease, ConnectFailure> {
         let transport = self.connector.connect(uri).await?;
         let (line, proxied) = (transport.line(), transport.is_proxied());
         let mut http = http1::Builder::new();
@@ -76,7 +72,11 @@ impl Pool {
         let (sender, connection) = handshake.map_err(failed)?;
         // How it ends is told to the exchange that is under way then, if there is one.
         tokio::spawn(async { _ = connection.await });
-        Ok(Connection { sender, line, proxied })
+        Ok(self.lease(Connection { sender, line, proxied }))
+    }
+
+    fn lease(&self, connection: Connection) -> Lease {
+        Lease { connection: Some(connection), waiting: Arc::downgrade(&self.waiting), spoiled: false }
     }
 }
 

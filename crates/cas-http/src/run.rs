@@ -25,12 +25,14 @@ pub(crate) struct Run {
     pub(crate) info: &'static OperationInfo,
     pub(crate) vault: Option<VaultName>,
     pub(crate) uid: Uid,
-    /// The request without signature; its URI is absolute.
+    /// The request without what every request has: its URI is path and query, and nothing is signed.
     pub(crate) head: Parts,
     /// `None` when it was sent and cannot be read again.
     pub(crate) body: Option<Body>,
     pub(crate) body_len: u64,
     pub(crate) policy: RetryPolicy,
+    /// For the call with its repeats.
+    pub(crate) limit: Option<Duration>,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) attempts: u32,
@@ -55,6 +57,12 @@ pub(crate) enum Ended {
 }
 
 impl Run {
+    /// The time of the call runs from here.
+    pub(crate) fn begin(&mut self) {
+        self.started = Instant::now();
+        self.deadline = self.limit.and_then(|limit| self.started.checked_add(limit));
+    }
+
     /// Whether another try is possible at all.
     pub(crate) fn may_repeat(&self) -> bool {
         self.body.is_some() && self.attempts < self.policy.attempts_of(self.info.shape)
@@ -87,7 +95,7 @@ impl Run {
     }
 
     /// What the caller gets.
-    pub(crate) fn finish(self, ended: Ended, outcome: Outcome) -> Result<Response<ResponseBody>, Error> {
+    pub(crate) fn finish(&self, ended: Ended, outcome: Outcome) -> Result<Response<ResponseBody>, Error> {
         let facts = self.facts();
         match ended {
             Ended::Answer(mut answer, _) => {

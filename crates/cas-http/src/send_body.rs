@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
-use tokio::sync::Notify;
 
 use crate::body::{Body, Frames};
 use crate::observe::{Counts, add};
@@ -26,7 +26,8 @@ pub(crate) struct SendBody {
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
     finished: AtomicBool,
-    changed: Notify,
+    /// Whoever waits for the answer.
+    waiting: AtomicWaker,
     failure: Mutex<Option<io::Error>>,
     held: AtomicBool,
 }
@@ -49,15 +50,14 @@ impl Sending {
         if self.is_finished() { Sent::Whole } else { Sent::Part }
     }
 
-    /// Waits until the connection has taken all of it.
-    pub(crate) async fn finished(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_finished() {
-                return;
-            }
-            changed.await;
+    /// Ready when the connection has taken all of it.
+    pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_finished() {
+            return Poll::Ready(());
         }
+        self.waiting.register(cx.waker());
+        // It may have been taken meanwhile.
+        if self.is_finished() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Gives no more of it, as an answer came first. The connection is of no use afterwards; whoever reads the answer must cut it.
@@ -77,7 +77,7 @@ impl Sending {
         }
         if left == 0 && !matches!(frame, Some(Err(_))) {
             self.finished.store(true, Ordering::Release);
-            self.changed.notify_waiters();
+            self.waiting.wake();
         }
     }
 }

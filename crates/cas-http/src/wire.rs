@@ -123,7 +123,6 @@ text_by_parse!(
 
 text_by_parse!(
     |value| value.to_string().into() =>
-    crate::id::Uid,
     crate::id::Limit,
     crate::range::OutputRange,
     crate::range::ContentRange,
@@ -132,6 +131,14 @@ text_by_parse!(
     crate::document::JobStatus,
     cas_treehash::TreeHash,
     cas_treehash::ContentSha256,
+);
+
+text_by_parse!(
+    |value| match value {
+        Uid::Own => "-".into(),
+        Uid::App(id) => id.to_string().into(),
+    } =>
+    Uid,
 );
 
 impl Text for crate::range::PartRange {

@@ -56,6 +56,14 @@ impl<P: ProvideCredentials> Cached<P> {
         Cached { inner: Arc::new(Inner { provider, clock, state: Mutex::default() }) }
     }
 
+    /// What is kept, while nothing is to be fetched.
+    pub(crate) fn held(&self) -> Option<Credentials> {
+        match self.inner.choose(unix_seconds(self.inner.clock.now())) {
+            Choice::Held(credentials) => Some(credentials),
+            Choice::Fetch(..) => None,
+        }
+    }
+
     async fn get(&self) -> Result<Credentials, CredentialsError> {
         let now = unix_seconds(self.inner.clock.now());
         let (held, fetch) = match self.inner.choose(now) {
