@@ -46,16 +46,17 @@ impl Exchange {
         deadline: Option<Instant>,
         counts: &Arc<Counts>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let mut lease = match self.pool.waiting() {
-            Some(lease) => lease,
+        let now = Instant::now();
+        let (mut lease, now) = match self.pool.waiting(now) {
+            Some(lease) => (lease, now),
             // In a box: most exchanges do without it, and need not carry the room for it.
-            None => Box::pin(self.connect(request.uri().clone(), deadline)).await?,
+            None => (Box::pin(self.connect(request.uri().clone(), deadline)).await?, Instant::now()),
         };
         let asks_for_head = request.method() == Method::HEAD;
         let limit = self.timeouts.head.saturating_add(tail_time(request.body().len()));
         let (request, sending) = with_progress(std::mem::take(request), counts);
         let mut answer = pin!(lease.send(request));
-        let since = sending.is_finished().then(Instant::now);
+        let since = sending.is_finished().then_some(now);
         let timer = pin!(sleep_until(first_end(since, limit, deadline)));
         let mut wait = Wait { sending: &sending, line: lease.line(), limit, deadline, since, timer };
         let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
@@ -232,29 +233,29 @@ fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<BodyLength, Str
     if headers.len() > MAX_HEADERS {
         return Err(format!("the answer has {} headers, more than {MAX_HEADERS}", headers.len()));
     }
-    let head_len: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let (mut head_len, mut length, mut chunked) = (0, None, false);
+    for (name, value) in headers {
+        head_len += name.as_str().len() + value.len();
+        let is = |text: &str| value.as_bytes().eq_ignore_ascii_case(text.as_bytes());
+        if name == header::CONTENT_LENGTH {
+            let digits = value.to_str().ok().and_then(crate::range::decimal);
+            let digits = digits.ok_or("the answer's length is not a number")?;
+            if length.replace(digits).is_some() {
+                return Err("the answer has two lengths".to_owned());
+            }
+        } else if name == header::TRANSFER_ENCODING {
+            if !is("chunked") || std::mem::replace(&mut chunked, true) {
+                return Err("the answer has a transfer encoding besides chunks".to_owned());
+            }
+        } else if name == header::CONTENT_ENCODING && !(value.is_empty() || is("identity")) {
+            return Err("the answer is compressed, which was not asked for".to_owned());
+        }
+    }
     if head_len > MAX_HEAD {
         return Err(format!("the answer's head has {head_len} bytes, more than {MAX_HEAD}"));
     }
-    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = match (lengths.next(), lengths.next()) {
-        (Some(_), Some(_)) => return Err("the answer has two lengths".to_owned()),
-        (Some(_), None) if chunked => return Err("the answer has a length and comes in chunks".to_owned()),
-        (Some(length), None) => {
-            let digits = length.to_str().ok().and_then(crate::range::decimal);
-            Some(digits.ok_or("the answer's length is not a number")?)
-        }
-        (None, _) => None,
-    };
-    if chunked
-        && headers.get(header::TRANSFER_ENCODING).is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err("the answer has a transfer encoding besides chunks".to_owned());
-    }
-    let plain = |value: &http::HeaderValue| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
-        return Err("the answer is compressed, which was not asked for".to_owned());
+    if chunked && length.is_some() {
+        return Err("the answer has a length and comes in chunks".to_owned());
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless && (chunked || length.is_some_and(|length| length > 0)) {

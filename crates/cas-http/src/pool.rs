@@ -55,8 +55,8 @@ impl Pool {
     }
 
     /// One of the connections that wait, for one exchange.
-    pub(crate) fn waiting(&self) -> Option<Lease> {
-        self.waiting.take().map(|connection| self.lease(connection))
+    pub(crate) fn waiting(&self, now: Instant) -> Option<Lease> {
+        self.waiting.take(now).map(|connection| self.lease(connection))
     }
 
     /// A new connection to the host of this URI, for one exchange.
@@ -137,10 +137,10 @@ impl Waiting {
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self, now: Instant) -> Option<Connection> {
         let mut stack = self.stack();
         while let Some((connection, since)) = stack.connections.pop() {
-            if self.is_good(&connection, since) {
+            if self.is_good(&connection, since, now) {
                 return Some(connection);
             }
         }
@@ -162,8 +162,8 @@ impl Waiting {
         }
     }
 
-    fn is_good(&self, connection: &Connection, since: Instant) -> bool {
-        since.elapsed() < self.options.idle_timeout && connection.sender.is_ready()
+    fn is_good(&self, connection: &Connection, since: Instant, now: Instant) -> bool {
+        now.duration_since(since) < self.options.idle_timeout && connection.sender.is_ready()
     }
 }
 
@@ -172,8 +172,8 @@ async fn sweep(waiting: Weak<Waiting>, idle_timeout: Duration) {
     loop {
         tokio::time::sleep(idle_timeout).await;
         let Some(waiting) = waiting.upgrade() else { return };
-        let mut stack = waiting.stack();
-        stack.connections.retain(|(connection, since)| waiting.is_good(connection, *since));
+        let (mut stack, now) = (waiting.stack(), Instant::now());
+        stack.connections.retain(|(connection, since)| waiting.is_good(connection, *since, now));
         if stack.connections.is_empty() {
             // The next connection that waits starts another.
             stack.sweeper = None;

@@ -85,9 +85,15 @@ impl Line {
         *self.0.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.0.waiting.register(cx.waker());
+    /// Fails once the connection is cut.
+    fn check(&self) -> io::Result<()> {
         if self.0.cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    /// The same, and has this task woken when it is cut later.
+    fn listen(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.0.waiting.register(cx.waker());
+        self.check()
     }
 }
 
@@ -192,6 +198,7 @@ impl<IO: Unpin> Guarded<IO> {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
+                self.line.listen(cx)?;
                 ready!(self.silence.poll(cx));
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, WriteStalled(self.limit))))
             }
@@ -209,7 +216,7 @@ fn is_gone(error: &io::Error) -> bool {
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.line.check(cx)?;
+        self.line.check()?;
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
         self.ended = read.is_err() || buf.filled().len() == before;
@@ -219,14 +226,14 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.line.check(cx)?;
+        self.line.check()?;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // With unread bytes at hand hyper reads no further, but it flushes at every turn.
-        self.line.check(cx)?;
+        // hyper flushes at the end of every turn in which it has nothing left to write, even if it reads no further.
+        self.line.listen(cx)?;
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         self.watch_write(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }
@@ -245,7 +252,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.line.check(cx)?;
+        self.line.check()?;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.watch_write(cx, written)
     }

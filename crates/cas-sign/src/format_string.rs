@@ -145,7 +145,7 @@ impl<'r> FormatString<'r> {
                 out.push(b'&');
             }
             out.extend_from_slice(header.name.as_bytes());
-            if header.plain && !header.value.is_empty() {
+            if header.is_plain() && !header.value.is_empty() {
                 out.push(b'=');
                 out.extend_from_slice(header.value);
                 continue;

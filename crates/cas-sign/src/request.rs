@@ -43,18 +43,14 @@ pub(crate) struct Parameter<'a> {
     pub(crate) value: Option<Cow<'a, [u8]>>,
 }
 
-/// A header that was looked at once, byte by byte, when it was added.
+/// A header. It is looked at byte by byte when a request with it is signed, and no sooner.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Header<'a> {
     /// In lower case.
     pub(crate) name: Cow<'a, str>,
     pub(crate) value: &'a [u8],
-    /// Whether the name is one that a header may have.
-    valid_name: bool,
-    /// Whether the name can stand in a list: an ampersand, which a header may have, would end it.
-    listable: bool,
-    /// Whether the value is signed as it stands: nothing to trim, nothing to escape.
-    pub(crate) plain: bool,
+    /// Whether an HTTP library has made sure that it can be sent.
+    sendable: bool,
 }
 
 impl<'a> SignableRequest<'a> {
@@ -159,27 +155,31 @@ impl<'a> SignableRequest<'a> {
 
 impl<'a> Header<'a> {
     pub(crate) fn new(name: &'a str, value: &'a [u8]) -> Self {
-        let kinds = kinds(name.as_bytes());
-        let valid_name = kinds & NO_TOKEN == 0 && !name.is_empty();
-        let name = if kinds & UPPER == 0 { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
-        Self { name, value, valid_name, listable: kinds & AMPERSAND == 0, plain: all_plain(value) }
+        let lower = kinds(name.as_bytes()) & UPPER == 0;
+        let name = if lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+        Self { name, value, sendable: false }
     }
 
     /// A header that an HTTP library has checked: the name is valid and in lower case.
     #[cfg(feature = "http")]
     pub(crate) fn checked(name: &'a str, value: &'a [u8]) -> Self {
-        let listable = kinds(name.as_bytes()) & AMPERSAND == 0;
-        Self { name: Cow::Borrowed(name), value, valid_name: true, listable, plain: all_plain(value) }
+        Self { name: Cow::Borrowed(name), value, sendable: true }
+    }
+
+    /// Whether the value is signed as it stands: nothing to trim, nothing to escape.
+    pub(crate) fn is_plain(&self) -> bool {
+        all_plain(self.value)
     }
 
     fn check(&self) -> Result<(), SignError> {
+        if self.sendable {
+            return Ok(());
+        }
         if self.name.is_empty() {
             return Err(SignError::Empty { field: Field::HeaderName });
         }
-        if !self.valid_name {
-            refuse(self.name.as_bytes(), NO_TOKEN, || Field::HeaderName)?;
-        }
-        if !self.plain {
+        refuse(self.name.as_bytes(), NO_TOKEN, || Field::HeaderName)?;
+        if !self.is_plain() {
             refuse(self.value, LINE_BREAK, || Field::Header(self.name.to_string()))?;
         }
         Ok(())
@@ -187,7 +187,7 @@ impl<'a> Header<'a> {
 
     /// Refuses a header that is to be signed, and could not be listed.
     pub(crate) fn check_listable(&self) -> Result<(), SignError> {
-        if self.listable { Ok(()) } else { refuse(self.name.as_bytes(), AMPERSAND, || Field::HeaderName) }
+        refuse(self.name.as_bytes(), AMPERSAND, || Field::HeaderName)
     }
 }
 
