@@ -6,8 +6,8 @@ use cas_http::document::{AccessPolicy, JobParameters, NotificationConfiguration}
 use cas_http::header::X_CAS_REQUEST_ID;
 use cas_http::wire::{Plain, Shape, Upload};
 use cas_http::{
-    ArchiveId, ArchiveSize, BoxFuture, Call, CallReport, Caller, Client, ContentSha256, JobId, Outcome, PartRange,
-    PartSize, ResponseBody, ServiceError, TreeHash, UploadId, VaultName, WireError,
+    ArchiveId, ArchiveSize, BoxFuture, Call, Caller, Client, ContentSha256, JobId, Outcome, PartRange, PartSize,
+    ResponseBody, ServiceError, TreeHash, UploadId, VaultName, WireError,
 };
 use http::{HeaderMap, Response, StatusCode};
 
@@ -123,7 +123,7 @@ where
         Box::pin(async move {
             let operation = call.operation.clone();
             let mut answer = self.client.call(call).await?;
-            let report = answer.extensions().get::<CallReport>().cloned();
+            let report = answer.body().report().cloned();
             let gone = report.as_ref().is_some_and(|report| report.outcome == Outcome::AlreadyGone);
             let vault = operation.vault().cloned();
             let context = Context { operation: O::INFO.name, vault, report };

@@ -70,7 +70,7 @@ pub struct CallOptions {
     pub headers: HeaderMap,
 }
 
-/// What a call took: an extension of every answer.
+/// What a call took. The body of every answer has it: [`ResponseBody::report`](crate::ResponseBody::report).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallReport {

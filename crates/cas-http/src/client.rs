@@ -35,7 +35,8 @@ use crate::wire::{OperationInfo, Shape};
 /// The low-level client: each operation is a method, and yields the service's answer.
 ///
 /// An answer that is not a success is an answer too: look at its status, and read its body with
-/// [`ServiceError::read`](crate::ServiceError::read). Redirects are not followed. Each answer carries a [`CallReport`] as an extension.
+/// [`ServiceError::read`](crate::ServiceError::read). Redirects are not followed. The body of each answer has the
+/// [`CallReport`] of its call.
 ///
 /// A clone is the same client: it shares connections, credentials and the budget for repeats. Calls need a tokio runtime.
 #[derive(Clone)]

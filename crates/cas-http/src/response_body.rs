@@ -12,7 +12,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::call::CallReport;
 use crate::error::{Error, ErrorKind, Facts, TimeLimit};
+use crate::id::VaultName;
 use crate::observe::{Counts, add, log_failure};
 use crate::pool::Lease;
 use crate::timeout::Silence;
@@ -34,6 +36,7 @@ pub struct ResponseBody {
     promised: Option<Box<(TreeHash, TreeHasher)>>,
     /// The connection it arrives on.
     lease: Option<Lease>,
+    call: Option<Box<AnsweredCall>>,
 }
 
 /// How the end of a body is known.
@@ -56,11 +59,16 @@ enum Source {
 struct Watch {
     silence: Silence,
     deadline: Option<Pin<Box<Sleep>>>,
-    started: Instant,
-    facts: Facts,
-    /// Of the operation that was answered.
-    repeat: Repeat,
     counts: Arc<Counts>,
+}
+
+/// The call that a body belongs to.
+pub(crate) struct AnsweredCall {
+    pub(crate) report: CallReport,
+    pub(crate) vault: Option<VaultName>,
+    pub(crate) started: Instant,
+    /// What a repeat of the operation does.
+    pub(crate) repeat: Repeat,
 }
 
 impl ResponseBody {
@@ -73,8 +81,7 @@ impl ResponseBody {
         counts: Arc<Counts>,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-        let (started, facts, repeat) = (Instant::now(), Facts::default(), Repeat::Safe);
-        let watch = Watch { silence, deadline, started, facts, repeat, counts };
+        let watch = Watch { silence, deadline, counts };
         ResponseBody {
             source: Source::Connection(incoming),
             watch: Some(watch),
@@ -92,14 +99,13 @@ impl ResponseBody {
             watch: None,
             promised: None,
             lease: None,
+            call: None,
         }
     }
 
-    /// Lets errors of this body tell which call it belongs to, when that began, and what follows for its operation.
-    pub(crate) fn set_facts(&mut self, facts: Facts, started: Instant, repeat: Repeat) {
-        if let Some(watch) = &mut self.watch {
-            (watch.facts, watch.started, watch.repeat) = (facts, started, repeat);
-        }
+    /// Lets this body and its errors tell which call they belong to.
+    pub(crate) fn belongs_to(&mut self, call: AnsweredCall) {
+        self.call = Some(Box::new(call));
     }
 
     /// Gives the connection back when the last byte has come.
@@ -127,6 +133,12 @@ impl ResponseBody {
             }
         }
         start.freeze()
+    }
+
+    /// What the call took that this is the answer of; `None` for a body that no client has received.
+    #[must_use]
+    pub fn report(&self) -> Option<&CallReport> {
+        self.call.as_deref().map(|call| &call.report)
     }
 
     /// How the end of the body is known.
@@ -307,9 +319,17 @@ impl ResponseBody {
     /// An error as the caller gets it, with what is known of the call. Where a repeat would do it again, the loss of the answer is no reason
     /// for one.
     fn told(&self, error: Error) -> Error {
-        let Some(watch) = &self.watch else { return error };
-        let facts = Facts { elapsed: watch.started.elapsed(), ..watch.facts.clone() };
-        if watch.repeat != Repeat::Unsafe {
+        let (Some(_), Some(call)) = (&self.watch, &self.call) else { return error };
+        let AnsweredCall { report, vault, started, repeat } = &**call;
+        let facts = Facts {
+            operation: Some(report.operation),
+            vault: vault.clone(),
+            attempts: report.attempts,
+            elapsed: started.elapsed(),
+            waited: report.waited,
+            request_id: report.request_id.clone(),
+        };
+        if *repeat != Repeat::Unsafe {
             return error.with_facts(facts);
         }
         let what = "it was answered, and the body of the answer was lost: a repeat would do it again";

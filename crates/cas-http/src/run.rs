@@ -16,7 +16,7 @@ use crate::header::X_CAS_REQUEST_ID;
 use crate::header::X_CAS_SHA256_TREE_HASH;
 use crate::id::{RequestId, Uid, VaultName};
 use crate::observe::millis;
-use crate::response_body::ResponseBody;
+use crate::response_body::{AnsweredCall, ResponseBody};
 use crate::retry::{Ending, RetryPolicy, Sent};
 use crate::wire::{OperationInfo, ShapeKind, read_header};
 
@@ -96,15 +96,14 @@ impl Run {
 
     /// What the caller gets.
     pub(crate) fn finish(&self, ended: Ended, outcome: Outcome) -> Result<Response<ResponseBody>, Error> {
-        let facts = self.facts();
         match ended {
             Ended::Answer(mut answer, _) => {
                 let report = CallReport {
                     operation: self.info.name,
-                    attempts: facts.attempts,
-                    elapsed: facts.elapsed,
+                    attempts: self.attempts,
+                    elapsed: self.started.elapsed(),
                     waited: self.waited,
-                    request_id: facts.request_id.clone(),
+                    request_id: self.request_id.clone(),
                     outcome,
                 };
                 tracing::debug!(
@@ -115,17 +114,17 @@ impl Run {
                     ?outcome,
                     "answered",
                 );
-                answer.extensions_mut().insert(report);
                 if self.info.shape == ShapeKind::Download && answer.status().is_success() {
                     // One that cannot be read is for whoever reads the head to tell.
                     let promised = read_header(answer.headers(), X_CAS_SHA256_TREE_HASH).ok().flatten();
                     answer.body_mut().hold_to(promised);
                 }
-                answer.body_mut().set_facts(facts, self.started, self.info.repeat);
+                let (vault, started, repeat) = (self.vault.clone(), self.started, self.info.repeat);
+                answer.body_mut().belongs_to(AnsweredCall { report, vault, started, repeat });
                 Ok(answer)
             }
             Ended::Failure(failure) => {
-                let error = failure.into_error();
+                let (error, facts) = (failure.into_error(), self.facts());
                 if outcome != Outcome::Unknown {
                     return Err(error.with_facts(facts));
                 }

@@ -46,7 +46,7 @@ pub(crate) fn vault() -> VaultName {
 }
 
 pub(crate) fn report(answer: &Response<ResponseBody>) -> &CallReport {
-    answer.extensions().get().unwrap()
+    answer.body().report().unwrap()
 }
 
 pub(crate) async fn text(answer: Response<ResponseBody>) -> String {
