@@ -3,10 +3,9 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cas_sign::{Key, SignError, Signer, TimeRange};
-use futures::TryFutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::time::Instant;
@@ -24,7 +23,7 @@ use crate::error::{Error, ErrorKind, Facts, TimeLimit};
 use crate::error_body::code;
 use crate::exchange::Exchange;
 use crate::id::{Uid, VaultName};
-use crate::observe::{Counters, Counts, add, attempt_span, log_failure, log_request, millis, operation_span, record};
+use crate::observe::{Counters, Counts, add, attempt_span, log_request, millis, operation_span, record};
 use crate::ops::{DescribeVault, Operation};
 use crate::raw::Raw;
 use crate::response_body::ResponseBody;
@@ -155,7 +154,7 @@ impl<O: Operation> Caller<O> for Client {
                 let span = operation_span(run.info, run.vault.as_ref(), &run.head);
                 // Pinned where it is: it is large, and a span would move it.
                 let running = pin!(self.shared.run(&mut run));
-                running.inspect_err(log_failure).instrument(span).await
+                running.instrument(span).await
             }),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
@@ -198,7 +197,7 @@ impl Shared {
             body: Some(body),
             policy: options.retry.unwrap_or(self.retry),
             limit: options.timeout.or(self.exchange.timeouts.operation),
-            started: Instant::now(),
+            started: None,
             deadline: None,
             attempts: 0,
             waited: Duration::ZERO,
@@ -275,9 +274,9 @@ impl Shared {
     async fn attempt(&self, run: &mut Run) -> Result<Ended, Error> {
         run.skew = self.skew.seconds();
         let mut request = {
-            let credentials = self.credentials(run.deadline).await.map_err(|error| error.with_facts(run.facts()))?;
-            let head = self.signed(run.head.clone(), run.body_len, &credentials);
-            Request::from_parts(head.map_err(|error| error.with_facts(run.facts()))?, run.take_body())
+            let (credentials, now) = self.credentials(run.deadline).await.map_err(|error| run.failed(error))?;
+            let head = self.signed(run.head.clone(), run.body_len, &credentials, now);
+            Request::from_parts(head.map_err(|error| run.failed(error))?, run.take_body())
         };
         run.attempts += 1;
         if run.attempts > 1 {
@@ -309,12 +308,13 @@ impl Shared {
         ended
     }
 
-    /// The credentials to sign with now.
-    async fn credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
-        match self.credentials.held() {
-            Some(held) => Ok(held),
+    /// The credentials to sign with, and the time at which they do.
+    async fn credentials(&self, deadline: Option<Instant>) -> Result<(Credentials, SystemTime), Error> {
+        let now = self.clock.now();
+        match self.credentials.held(now) {
+            Some(held) => Ok((held, now)),
             // In a box: most tries do without it, and need not carry the room for it.
-            None => Box::pin(self.fetch_credentials(deadline)).await,
+            None => Ok((Box::pin(self.fetch_credentials(deadline)).await?, self.clock.now())),
         }
     }
 
@@ -336,9 +336,15 @@ impl Shared {
 
     /// A head as it is sent. The signature is valid from a minute ago, for clocks that are a little off, and long enough for the body to arrive at
     /// 64 KiB a second.
-    fn signed(&self, mut head: Parts, body_len: u64, credentials: &Credentials) -> Result<Parts, Error> {
+    fn signed(
+        &self,
+        mut head: Parts,
+        body_len: u64,
+        credentials: &Credentials,
+        now: SystemTime,
+    ) -> Result<Parts, Error> {
         self.complete(&mut head, body_len);
-        let now = unix_seconds(self.skew.adjust(self.clock.now()));
+        let now = unix_seconds(self.skew.adjust(now));
         let sign_time = sign_time(now, 1200 + body_len / (64 << 10), credentials);
         self.signer.sign_parts(&mut head, credentials, sign_time).map_err(cannot_sign)?;
         if let Some(authorization) = &self.proxy_authorization {
@@ -405,8 +411,8 @@ impl Shared {
     async fn probe(&self, run: &mut Run) -> Option<Ended> {
         let (head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
         run.skew = self.skew.seconds();
-        let credentials = self.credentials(run.deadline).await.ok()?;
-        let mut request = Request::from_parts(self.signed(head, 0, &credentials).ok()?, Body::empty());
+        let (credentials, now) = self.credentials(run.deadline).await.ok()?;
+        let mut request = Request::from_parts(self.signed(head, 0, &credentials, now).ok()?, Body::empty());
         let span = attempt_span(DescribeVault::INFO, &request, 1);
         let ended = self.send(&mut request, run.deadline, &span).await;
         if self.learn(run, &ended) {

@@ -248,7 +248,7 @@ impl ClientBuilder {
                 credentials: Cached::with_clock(credentials, Arc::clone(&self.clock)),
                 signer: Signer::new(self.signing),
                 proxy_authorization: connector.forward_authorization().cloned(),
-                exchange: Exchange { pool: Pool::new(connector, self.pool), timeouts: self.timeouts },
+                exchange: Exchange::new(Pool::new(connector, self.pool), self.timeouts),
                 retry: self.retry,
                 budget: Budget::new(),
                 jitter: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),

@@ -23,8 +23,9 @@ use crate::transport::{Line, WriteStalled};
 
 /// Sends single requests over pooled connections.
 pub(crate) struct Exchange {
-    pub(crate) pool: Pool,
+    pool: Pool,
     pub(crate) timeouts: Timeouts,
+    nothing: Arc<Sending>,
 }
 
 /// Why a try ended without the head of an answer.
@@ -39,6 +40,10 @@ pub(crate) struct Failure {
 }
 
 impl Exchange {
+    pub(crate) fn new(pool: Pool, timeouts: Timeouts) -> Self {
+        Exchange { pool, timeouts, nothing: Arc::new(Sending::nothing()) }
+    }
+
     /// Sends a request with its absolute URI and all its headers. It is taken as soon as there is a connection.
     pub(crate) async fn send(
         &self,
@@ -54,7 +59,7 @@ impl Exchange {
         };
         let asks_for_head = request.method() == Method::HEAD;
         let limit = self.timeouts.head.saturating_add(tail_time(request.body().len()));
-        let (request, sending) = with_progress(std::mem::take(request), counts);
+        let (request, sending) = self.with_progress(std::mem::take(request), counts);
         let mut answer = pin!(lease.send(request));
         let since = sending.is_finished().then_some(now);
         let timer = pin!(sleep_until(first_end(since, limit, deadline)));
@@ -65,6 +70,16 @@ impl Exchange {
         })
         .await;
         self.accept(outcome?, lease, asks_for_head, &sending, deadline, counts)
+    }
+
+    fn with_progress(&self, request: Request<Body>, counts: &Arc<Counts>) -> (Request<SendBody>, Arc<Sending>) {
+        let (head, body) = request.into_parts();
+        let (body, sending) = if body.is_empty() {
+            (SendBody::empty(), Arc::clone(&self.nothing))
+        } else {
+            SendBody::new(body, Arc::clone(counts))
+        };
+        (Request::from_parts(head, body), sending)
     }
 
     async fn connect(&self, uri: Uri, deadline: Option<Instant>) -> Result<Lease, Failure> {
@@ -100,22 +115,16 @@ impl Exchange {
             lease.spoil();
         }
         let silence = Silence::new(self.timeouts.read);
-        let arriving = |incoming| ResponseBody::arriving(incoming, length, silence, deadline, Arc::clone(counts));
-        let mut answer = answer.map(arriving);
-        answer.body_mut().then_give_back(lease);
-        Ok(answer)
+        let (head, incoming) = answer.into_parts();
+        let mut body = ResponseBody::arriving(incoming, length, silence, deadline, Arc::clone(counts));
+        body.then_give_back(lease);
+        Ok(Response::from_parts(head, body))
     }
 }
 
 /// How long the last bytes of a body may stay with the operating system: a second for each 64 KiB of the last 4 MiB.
 fn tail_time(len: u64) -> Duration {
     Duration::from_secs(len.min(4 << 20) / (64 << 10))
-}
-
-fn with_progress(request: Request<Body>, counts: &Arc<Counts>) -> (Request<SendBody>, Arc<Sending>) {
-    let (head, body) = request.into_parts();
-    let (body, sending) = SendBody::new(body, Arc::clone(counts));
-    (Request::from_parts(head, body), sending)
 }
 
 /// The wait for the head of an answer. It ends with the call's time, or when the limit has passed since the connection last took some bytes of

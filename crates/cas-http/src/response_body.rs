@@ -66,7 +66,7 @@ struct Watch {
 pub(crate) struct AnsweredCall {
     pub(crate) report: CallReport,
     pub(crate) vault: Option<VaultName>,
-    pub(crate) started: Instant,
+    pub(crate) started: Option<Instant>,
     /// What a repeat of the operation does.
     pub(crate) repeat: Repeat,
 }
@@ -325,7 +325,7 @@ impl ResponseBody {
             operation: Some(report.operation),
             vault: vault.clone(),
             attempts: report.attempts,
-            elapsed: started.elapsed(),
+            elapsed: started.map_or(Duration::ZERO, |started| started.elapsed()),
             waited: report.waited,
             request_id: report.request_id.clone(),
         };

@@ -15,7 +15,7 @@ use crate::exchange::Failure;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::header::X_CAS_SHA256_TREE_HASH;
 use crate::id::{RequestId, Uid, VaultName};
-use crate::observe::millis;
+use crate::observe::{log_failure, millis};
 use crate::response_body::{AnsweredCall, ResponseBody};
 use crate::retry::{Ending, RetryPolicy, Sent};
 use crate::wire::{OperationInfo, ShapeKind, read_header};
@@ -33,7 +33,8 @@ pub(crate) struct Run {
     pub(crate) policy: RetryPolicy,
     /// For the call with its repeats.
     pub(crate) limit: Option<Duration>,
-    pub(crate) started: Instant,
+    /// When it began, once it has.
+    pub(crate) started: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) attempts: u32,
     pub(crate) waited: Duration,
@@ -59,8 +60,9 @@ pub(crate) enum Ended {
 impl Run {
     /// The time of the call runs from here.
     pub(crate) fn begin(&mut self) {
-        self.started = Instant::now();
-        self.deadline = self.limit.and_then(|limit| self.started.checked_add(limit));
+        let started = Instant::now();
+        self.started = Some(started);
+        self.deadline = self.limit.and_then(|limit| started.checked_add(limit));
     }
 
     /// Whether another try is possible at all.
@@ -88,10 +90,21 @@ impl Run {
             operation: Some(self.info.name),
             vault: self.vault.clone(),
             attempts: self.attempts,
-            elapsed: self.started.elapsed(),
+            elapsed: self.elapsed(),
             waited: self.waited,
             request_id: self.request_id.clone(),
         }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| started.elapsed())
+    }
+
+    /// The error with which the call ends: told what is known of the call, and logged.
+    pub(crate) fn failed(&self, error: Error) -> Error {
+        let error = error.with_facts(self.facts());
+        log_failure(&error);
+        error
     }
 
     /// What the caller gets.
@@ -101,7 +114,7 @@ impl Run {
                 let report = CallReport {
                     operation: self.info.name,
                     attempts: self.attempts,
-                    elapsed: self.started.elapsed(),
+                    elapsed: self.elapsed(),
                     waited: self.waited,
                     request_id: self.request_id.clone(),
                     outcome,
@@ -124,12 +137,12 @@ impl Run {
                 Ok(answer)
             }
             Ended::Failure(failure) => {
-                let (error, facts) = (failure.into_error(), self.facts());
+                let error = failure.into_error();
                 if outcome != Outcome::Unknown {
-                    return Err(error.with_facts(facts));
+                    return Err(self.failed(error));
                 }
                 let what = "it was sent and no answer came: it may have happened, and a repeat would do it again";
-                Err(Error::new(ErrorKind::Ambiguous, what).with_source(error).with_facts(facts))
+                Err(self.failed(Error::new(ErrorKind::Ambiguous, what).with_source(error)))
             }
         }
     }

@@ -15,8 +15,11 @@ use crate::body::{Body, Frames};
 use crate::observe::{Counts, add};
 use crate::retry::Sent;
 
-/// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer.
-pub(crate) struct SendBody {
+/// A body on its way into one request. Its [`Sending`] stays with whoever waits for the answer. A request without one, which is passed around like
+/// the others, does not carry the room for it.
+pub(crate) struct SendBody(Option<Box<Running>>);
+
+struct Running {
     frames: Frames,
     sending: Arc<Sending>,
     counts: Arc<Counts>,
@@ -34,12 +37,27 @@ pub(crate) struct Sending {
 
 impl SendBody {
     pub(crate) fn new(body: Body, counts: Arc<Counts>) -> (Self, Arc<Sending>) {
-        let sending = Arc::new(Sending { finished: AtomicBool::new(body.is_empty()), ..Sending::default() });
-        (SendBody { frames: body.into_frames(), sending: Arc::clone(&sending), counts }, sending)
+        let sending = Arc::<Sending>::default();
+        let running = Running { frames: body.into_frames(), sending: Arc::clone(&sending), counts };
+        (SendBody(Some(Box::new(running))), sending)
+    }
+
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        SendBody(None)
+    }
+
+    fn left(&self) -> u64 {
+        self.0.as_ref().map_or(0, |running| running.frames.left())
     }
 }
 
 impl Sending {
+    /// What there is to know where there is no body.
+    pub(crate) fn nothing() -> Self {
+        Sending { finished: AtomicBool::new(true), ..Sending::default() }
+    }
+
     /// Whether the connection has taken all of it. Before that the service cannot have received a whole request.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
@@ -87,22 +105,23 @@ impl http_body::Body for SendBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.sending.held.load(Ordering::Acquire) {
+        let Some(Running { frames, sending, counts }) = self.0.as_deref_mut() else { return Poll::Ready(None) };
+        if sending.held.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        let frame = ready!(Pin::new(&mut self.frames).poll_next(cx));
-        self.sending.note(&frame, self.frames.left());
+        let frame = ready!(Pin::new(&mut *frames).poll_next(cx));
+        sending.note(&frame, frames.left());
         if let Some(Ok(bytes)) = &frame {
-            add(&self.counts.body_bytes_sent, bytes.len() as u64);
+            add(&counts.body_bytes_sent, bytes.len() as u64);
         }
         Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.left() == 0
+        self.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.frames.left())
+        SizeHint::with_exact(self.left())
     }
 }

@@ -130,7 +130,7 @@ fn sign_head(
     sign: impl FnOnce(&SignableRequest<'_>) -> Result<Signed, SignError>,
 ) -> Result<Signed, SignError> {
     let token = match credentials.token() {
-        Some(token) => Some((token_header(dialect)?, sensitive(token.expose()))),
+        Some(token) => Some((token_header(dialect)?, sensitive(token.expose().as_bytes()))),
         None => None,
     };
     let host = missing_host(head);
@@ -145,7 +145,7 @@ fn sign_head(
         request.push_header("host", host.as_bytes());
     }
     let signed = sign(&request)?;
-    let authorization = sensitive(signed.authorization());
+    let authorization = sensitive(signed.authorization_bytes());
     drop(request);
 
     for (name, value) in
@@ -171,8 +171,8 @@ fn token_header(dialect: &Dialect) -> Result<HeaderName, SignError> {
         .map_err(|_| SignError::InvalidTokenHeader { name: dialect.token_header.to_string() })
 }
 
-fn sensitive(text: &str) -> HeaderValue {
-    let mut value = HeaderValue::from_str(text).expect("tokens, secret ids, names and digits are visible ASCII");
+fn sensitive(text: &[u8]) -> HeaderValue {
+    let mut value = HeaderValue::from_bytes(text).expect("tokens, secret ids, names and digits are visible ASCII");
     value.set_sensitive(true);
     value
 }

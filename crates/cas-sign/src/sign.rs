@@ -188,6 +188,12 @@ impl Signed {
         self.key.key_time()
     }
 
+    /// The same for who checks it as a header anyway.
+    #[cfg(feature = "http")]
+    pub(crate) fn authorization_bytes(&self) -> &[u8] {
+        &self.text[self.authorization..]
+    }
+
     fn text(&self, range: Range<usize>) -> &str {
         std::str::from_utf8(&self.text[range])
             .expect("the path is UTF-8, the rest is ASCII, and a range holds a whole string")

@@ -57,8 +57,8 @@ impl<P: ProvideCredentials> Cached<P> {
     }
 
     /// What is kept, while nothing is to be fetched.
-    pub(crate) fn held(&self) -> Option<Credentials> {
-        match self.inner.choose(unix_seconds(self.inner.clock.now())) {
+    pub(crate) fn held(&self, now: SystemTime) -> Option<Credentials> {
+        match self.inner.choose(unix_seconds(now)) {
             Choice::Held(credentials) => Some(credentials),
             Choice::Fetch(..) => None,
         }
