@@ -253,7 +253,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.line.check()?;
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let io = Pin::new(&mut self.io);
+        let written = match bufs {
+            // The head of a request without a body, say. The system call for one buffer is the cheaper one.
+            [only] => io.poll_write(cx, only),
+            _ => io.poll_write_vectored(cx, bufs),
+        };
         self.watch_write(cx, written)
     }
 }
