@@ -1,6 +1,9 @@
 //! How fast the client is: small signed requests beside bare hyper connections and beside reqwest, and large bodies beside a plain loop
 //! of writes.
 //!
+//! Only ours are signed: hyper and reqwest send the same headers every time, so that the bars ask for signatures, time limits and all in what
+//! is left. Whoever calls the service by reqwest must sign as well; what that takes with cas-sign is a row without a bar.
+//!
 //! `cargo xtask bench http [--json] [--quick] [part of a row's name]…`. The servers answer canned bytes from threads of their own; the client
 //! has one thread, whose processor time is what is counted. Candidates take turns, so that a noisy moment meets all of them; each turn gives
 //! one ratio, and a row is their median with quartiles. Run as a test, without `--bench`, everything is done once and nothing is measured.
@@ -17,10 +20,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cas_http::{ByteRange, Client, ContentSha256, Credentials, PartRange, TlsOptions, TreeHash, UploadId, VaultName};
+use cas_http::{
+    ByteRange, Client, Clock as _, ContentSha256, Credentials, PartRange, SigningOptions, SystemClock, TlsOptions,
+    TreeHash, UploadId, VaultName,
+};
+use cas_sign::{Signer, TimeRange};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -98,9 +105,9 @@ impl Row {
     }
 
     /// How many times as fast as the second the first is, turn by turn.
-    fn ratio(name: &str, bar: f64, first: &[Turn], second: &[Turn]) -> Self {
+    fn ratio(name: &str, bar: impl Into<Option<f64>>, first: &[Turn], second: &[Turn]) -> Self {
         let ratios = first.iter().zip(second).map(|(first, second)| second.wall / first.wall);
-        Self { bar: Some(bar), ..Self::new(name, ratios) }
+        Self { bar: bar.into(), ..Self::new(name, ratios) }
     }
 
     fn quantile(&self, place: f64) -> f64 {
@@ -166,9 +173,12 @@ fn take_turns<const N: usize>(options: &Options, mut candidates: [Box<dyn FnMut(
 }
 
 fn client(scheme: &str, address: SocketAddr, tls: TlsOptions) -> Client {
-    let credentials = Credentials::new("example-secret-id", "CasExampleSecretKey0123456789abcd").unwrap();
     let endpoint = format!("{scheme}://{address}");
-    Client::builder().endpoint(endpoint).credentials(credentials).no_proxy().tls(tls).build().unwrap()
+    Client::builder().endpoint(endpoint).credentials(credentials()).no_proxy().tls(tls).build().unwrap()
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("example-secret-id", "CasExampleSecretKey0123456789abcd").unwrap()
 }
 
 fn vault() -> VaultName {
@@ -183,10 +193,15 @@ const SMALL_ANSWER: &str = r#"{"VaultName":"photos","CreationDate":"2024-01-02T0
 fn headers() -> HeaderMap {
     let authorization = "q-sign-algorithm=sha1&q-ak=example-secret-id&q-sign-time=1700000000;1700001260&q-key-time=1700000000;1700001260\
         &q-url-param-list=&q-header-list=host&q-signature=0123456789abcdef0123456789abcdef01234567";
+    let mut headers = unsigned_headers();
+    headers.insert(header::AUTHORIZATION, HeaderValue::from_static(authorization));
+    headers
+}
+
+fn unsigned_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static("benchmark/0.0.0"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(header::AUTHORIZATION, HeaderValue::from_static(authorization));
     headers
 }
 
@@ -198,6 +213,8 @@ fn small_requests(options: &Options, runtime: &Runtime) -> Vec<Row> {
     let ours = client("http", address, TlsOptions::new());
     let reqwest = reqwest::Client::builder().no_proxy().default_headers(headers()).build().unwrap();
     let url: reqwest::Url = format!("http://{address}{PATH}").parse().unwrap();
+    let signing_reqwest = reqwest::Client::builder().no_proxy().default_headers(unsigned_headers()).build().unwrap();
+    let signer = Arc::new(Signer::new(SigningOptions::cas()));
     let mut connections: Vec<_> = runtime.block_on(async {
         futures::future::join_all((0..IN_FLIGHT).map(|_| bare_connection(address))).await.into_iter().collect()
     });
@@ -205,7 +222,7 @@ fn small_requests(options: &Options, runtime: &Runtime) -> Vec<Row> {
     head.insert(header::HOST, address.to_string().parse().unwrap());
 
     let (count, vault) = (options.requests, vault());
-    let [hyper, ours, reqwest] = take_turns(
+    let [hyper, ours, reqwest, reqwest_signing] = take_turns(
         options,
         [
             Box::new(|| {
@@ -220,14 +237,22 @@ fn small_requests(options: &Options, runtime: &Runtime) -> Vec<Row> {
                 let tasks = (0..IN_FLIGHT).map(|_| reqwest_requests(reqwest.clone(), url.clone(), count));
                 all(runtime, tasks.collect());
             }),
+            Box::new(|| {
+                let tasks = (0..IN_FLIGHT)
+                    .map(|_| signed_reqwest_requests(signing_reqwest.clone(), Arc::clone(&signer), url.clone(), count));
+                all(runtime, tasks.collect());
+            }),
         ],
     );
     let number = (count * IN_FLIGHT) as f64;
     let mut rows = vec![
         Row::ratio("small requests: cas-http to bare hyper connections", 0.75, &ours, &hyper),
         Row::ratio("small requests: cas-http to reqwest", 1.2, &ours, &reqwest),
+        Row::ratio("small requests: cas-http to reqwest that signs", None, &ours, &reqwest_signing),
     ];
-    for (name, turns) in [("hyper", &hyper), ("cas-http", &ours), ("reqwest", &reqwest)] {
+    for (name, turns) in
+        [("hyper", &hyper), ("cas-http", &ours), ("reqwest", &reqwest), ("reqwest that signs", &reqwest_signing)]
+    {
         rows.push(Row::new(
             format!("small requests: {name}, thousands a second"),
             turns.iter().map(|turn| number / turn.wall / 1e3),
@@ -258,6 +283,19 @@ async fn our_requests(client: Client, vault: VaultName, count: usize) {
 async fn reqwest_requests(client: reqwest::Client, url: reqwest::Url, count: usize) {
     for _ in 0..count {
         let answer = client.get(url.clone()).send().await.unwrap();
+        assert_eq!(answer.bytes().await.unwrap().len(), SMALL_ANSWER.len());
+    }
+}
+
+/// What somebody does who has reqwest and cas-sign.
+async fn signed_reqwest_requests(client: reqwest::Client, signer: Arc<Signer>, url: reqwest::Url, count: usize) {
+    let credentials = credentials();
+    for _ in 0..count {
+        let (mut head, ()) = Request::get(url.as_str()).body(()).unwrap().into_parts();
+        let now = SystemClock.now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        signer.sign_parts(&mut head, &credentials, TimeRange::around(now, 60, 1200)).unwrap();
+        let request = reqwest::Request::try_from(Request::from_parts(head, "")).unwrap();
+        let answer = client.execute(request).await.unwrap();
         assert_eq!(answer.bytes().await.unwrap().len(), SMALL_ANSWER.len());
     }
 }
