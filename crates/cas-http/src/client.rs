@@ -210,7 +210,7 @@ impl Shared {
         })
     }
 
-    /// Adds what every request has: an absolute URI and the headers of the connection.
+    /// Adds an absolute URI and the headers of the connection.
     fn complete(&self, head: &mut Parts, body_len: u64) {
         head.uri = self.endpoint.uri(head.uri.path_and_query());
         head.headers.insert(header::HOST, self.host.clone());
@@ -275,8 +275,9 @@ impl Shared {
         run.skew = self.skew.seconds();
         let mut request = {
             let (credentials, now) = self.credentials(run.deadline).await.map_err(|error| run.failed(error))?;
-            let head = self.signed(run.head.clone(), run.body_len, &credentials, now);
-            Request::from_parts(head.map_err(|error| run.failed(error))?, run.take_body())
+            let mut head = run.head.clone();
+            self.finish(&mut head, run.body_len, &credentials, now).map_err(|error| run.failed(error))?;
+            Request::from_parts(head, run.take_body())
         };
         run.attempts += 1;
         if run.attempts > 1 {
@@ -334,23 +335,17 @@ impl Shared {
         })
     }
 
-    /// A head as it is sent. The signature is valid from a minute ago, for clocks that are a little off, and long enough for the body to arrive at
-    /// 64 KiB a second.
-    fn signed(
-        &self,
-        mut head: Parts,
-        body_len: u64,
-        credentials: &Credentials,
-        now: SystemTime,
-    ) -> Result<Parts, Error> {
-        self.complete(&mut head, body_len);
+    /// Adds what every request has, the signature last. That is valid from a minute ago, for clocks that are a little off, and long enough for
+    /// the body to arrive at 64 KiB a second.
+    fn finish(&self, head: &mut Parts, body_len: u64, credentials: &Credentials, now: SystemTime) -> Result<(), Error> {
+        self.complete(head, body_len);
         let now = unix_seconds(self.skew.adjust(now));
         let sign_time = sign_time(now, 1200 + body_len / (64 << 10), credentials);
-        self.signer.sign_parts(&mut head, credentials, sign_time).map_err(cannot_sign)?;
+        self.signer.sign_parts(head, credentials, sign_time).map_err(cannot_sign)?;
         if let Some(authorization) = &self.proxy_authorization {
             head.headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
-        Ok(head)
+        Ok(())
     }
 
     /// Learns from an answer that refuses the signature or the credentials. `true` when it is worth signing once more.
@@ -409,10 +404,11 @@ impl Shared {
     /// Asks something small before a large body is sent once more: a service that refuses an upload may close the connection before its
     /// answer is read, and would do so again. The answer, if it refuses the upload as well and nothing is learned from it.
     async fn probe(&self, run: &mut Run) -> Option<Ended> {
-        let (head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
+        let (mut head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
         run.skew = self.skew.seconds();
         let (credentials, now) = self.credentials(run.deadline).await.ok()?;
-        let mut request = Request::from_parts(self.signed(head, 0, &credentials, now).ok()?, Body::empty());
+        self.finish(&mut head, 0, &credentials, now).ok()?;
+        let mut request = Request::from_parts(head, Body::empty());
         let span = attempt_span(DescribeVault::INFO, &request, 1);
         let ended = self.send(&mut request, run.deadline, &span).await;
         if self.learn(run, &ended) {

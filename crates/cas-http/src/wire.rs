@@ -426,25 +426,23 @@ const USUAL_ID: usize = 64;
 /// Builds a request from the fields of an operation.
 #[derive(Debug)]
 pub struct RequestWriter {
-    method: Method,
     path: String,
     query: String,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request<Bytes>,
 }
 
 impl RequestWriter {
     /// Begins a request of this operation for this account.
     #[must_use]
     pub fn new(info: &OperationInfo, uid: Uid) -> Self {
-        let mut headers = HeaderMap::new();
+        let mut request = Request::default();
+        *request.method_mut() = info.method.clone();
         if info.shape == ShapeKind::Upload {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
         let mut path = String::with_capacity(info.path.len() + USUAL_ID);
         path.push_str(info.path);
-        let method = info.method.clone();
-        let mut writer = RequestWriter { method, path, query: String::new(), headers, body: Bytes::new() };
+        let mut writer = RequestWriter { path, query: String::new(), request };
         writer.path("uid", &uid);
         writer
     }
@@ -470,25 +468,26 @@ impl RequestWriter {
     /// Sets a header.
     pub fn header(&mut self, name: HeaderName, value: &impl Text) {
         let value = HeaderValue::from_bytes(value.to_text().as_bytes());
-        self.headers.insert(name, value.expect("types that travel in headers allow no control characters"));
+        self.request
+            .headers_mut()
+            .insert(name, value.expect("types that travel in headers allow no control characters"));
     }
 
     /// Sets the body to a document.
     pub fn json(&mut self, _name: &str, document: &impl Document) {
-        self.body = document.to_json().into();
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        let body: Bytes = document.to_json().into();
+        let headers = self.request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *self.request.body_mut() = body;
     }
 
     /// The request.
     #[must_use]
-    pub fn finish(self) -> Request<Bytes> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
+    pub fn finish(mut self) -> Request<Bytes> {
         let target = PathAndQuery::try_from(self.path + &self.query);
-        *request.uri_mut() = target.expect("everything reserved was escaped").into();
-        *request.headers_mut() = self.headers;
-        request
+        *self.request.uri_mut() = target.expect("everything reserved was escaped").into();
+        self.request
     }
 }
 

@@ -90,13 +90,14 @@ impl<P: ProvideCredentials> Inner<P> {
     fn choose(self: &Arc<Self>, now: u64) -> Choice {
         let mut state = self.state();
         let running = state.fetch.as_ref().and_then(WeakShared::upgrade);
-        let serving = state.held.clone().filter(|held| held.expires_at().is_none_or(|end| now < end));
-        if let Some(held) = &serving {
+        let serving = state.held.as_ref().filter(|held| held.expires_at().is_none_or(|end| now < end));
+        if let Some(held) = serving {
             let fresh = held.expires_at().is_none_or(|end| now.saturating_add(EARLY_SECONDS) < end);
             if fresh || running.is_some() || now < state.not_before {
                 return Choice::Held(held.clone());
             }
         }
+        let serving = serving.cloned();
         let fetch = running.unwrap_or_else(|| {
             let fetch = Arc::clone(self).fetch().boxed().shared();
             state.fetch = fetch.downgrade();
