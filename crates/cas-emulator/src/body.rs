@@ -46,8 +46,6 @@ pub(crate) struct RequestBody {
 #[derive(Debug)]
 pub(crate) enum Next {
     Piece(Bytes),
-    /// Nothing for a moment.
-    Pause,
     End,
 }
 
@@ -62,17 +60,14 @@ impl RequestBody {
         self.fuse = Some(after);
     }
 
+    /// How many bytes were announced and have not come yet; 0 when that is not known.
+    pub(crate) fn length(&self) -> u64 {
+        self.inner.size_hint().exact().unwrap_or(0)
+    }
+
     /// Whether everything has come.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
-    }
-
-    /// Waits for what comes next, but reports a pause when nothing comes for so long.
-    pub(crate) async fn next_or_pause(&mut self, pause: Duration) -> Result<Next, Stop> {
-        match tokio::time::timeout(pause, self.frame()).await {
-            Ok(next) => next,
-            Err(_) => Ok(Next::Pause),
-        }
     }
 
     /// Waits for what comes next, as long as the body may be silent.
@@ -102,7 +97,8 @@ impl RequestBody {
     pub(crate) async fn drain(&mut self, most: u64) -> bool {
         let mut drained = 0;
         while !self.finished {
-            let Ok(Next::Piece(piece)) = self.next_or_pause(Duration::from_millis(50)).await else { break };
+            let next = tokio::time::timeout(Duration::from_millis(50), self.frame()).await;
+            let Ok(Ok(Next::Piece(piece))) = next else { break };
             drained += piece.len() as u64;
             if drained > most {
                 break;

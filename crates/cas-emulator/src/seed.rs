@@ -78,7 +78,7 @@ fn content(archive: &JsonObject) -> Outcome<Content> {
 impl Content {
     fn write(&self, writer: &mut BlobWriter) -> Outcome<()> {
         match self {
-            Content::Bytes(bytes) => writer.write(&[bytes]).map_err(storage),
+            Content::Bytes(bytes) => writer.write(bytes).map_err(storage),
             Content::Pattern(size) => write_pattern(writer, *size),
         }
     }
@@ -93,7 +93,7 @@ fn write_pattern(writer: &mut BlobWriter, size: u64) -> Outcome<()> {
             (0..256).map(byte).collect::<Result<_, _>>().map_err(|error| Failure::internal("making bytes", &error))?;
         let piece = row.repeat(PIECE / 256);
         let length = usize::try_from(size - at).map_or(PIECE, |left| left.min(PIECE));
-        writer.write(&[&piece[..length]]).map_err(storage)?;
+        writer.write(&piece[..length]).map_err(storage)?;
         at += length as u64;
     }
     Ok(())

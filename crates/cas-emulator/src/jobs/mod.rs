@@ -182,7 +182,7 @@ fn take_inventory(
         _ => json(&entries, qcs, now),
     };
     let mut writer = store.files.create(name).map_err(storage)?;
-    writer.write(&[text]).map_err(storage)?;
+    writer.write(text.as_ref()).map_err(storage)?;
     unless_gone(store.keep(writer.seal(), |tx, blob| {
         require_running(tx, job)?;
         let output = archives::insert_blob(tx, blob)?;

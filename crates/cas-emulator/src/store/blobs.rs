@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use cas_treehash::{Leaves, LeavesHasher, Payload};
 
 use super::directory::sync;
+use super::growing::GrowingFile;
 
 /// The directories of an emulator's files.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ impl BlobFiles {
     pub(crate) fn create(&self, name: String) -> io::Result<BlobWriter> {
         let path = self.unfinished.join(&name);
         let file = File::options().write(true).create_new(true).open(&path)?;
+        let file = GrowingFile::new(file, self.durable);
         let unfinished = Unfinished { path };
         Ok(BlobWriter { files: self.clone(), name, file, hasher: Box::default(), unfinished })
     }
@@ -107,82 +108,39 @@ impl BlobFiles {
 pub(crate) struct BlobWriter {
     files: BlobFiles,
     name: String,
-    file: File,
-    /// Two kilobytes, which would otherwise be moved with every batch.
+    file: GrowingFile,
+    /// Two kilobytes, which would otherwise be moved with every piece.
     hasher: Box<LeavesHasher>,
     unfinished: Unfinished,
 }
 
 impl BlobWriter {
-    /// Adds pieces of bytes.
-    pub(crate) fn write(&mut self, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
-        for piece in pieces {
-            self.file.write_all(piece.as_ref())?;
-            self.hasher.update(piece.as_ref());
-        }
-        Ok(())
+    /// Says how many bytes are to come.
+    pub(crate) fn expecting(mut self, bytes: u64) -> Self {
+        self.file.expect(bytes);
+        self
     }
 
-    /// Adds pieces to two files, hashing them in step as far as both have some.
-    pub(crate) fn write_two(both: [(&mut Self, &[Bytes]); 2]) -> [io::Result<()>; 2] {
-        let [(a, xs), (b, ys)] = both;
-        let written = [(&mut a.file, xs), (&mut b.file, ys)]
-            .map(|(file, pieces)| pieces.iter().try_for_each(|piece| file.write_all(piece)));
-        let (mut xs, mut ys) = (Pieces::new(xs), Pieces::new(ys));
-        while let (Some(x), Some(y)) = (xs.peek(), ys.peek()) {
-            let length = x.len().min(y.len());
-            LeavesHasher::update_pair([&mut a.hasher, &mut b.hasher], [&x[..length], &y[..length]]);
-            xs.skip(length);
-            ys.skip(length);
-        }
-        for (mut pieces, hasher) in [(xs, &mut a.hasher), (ys, &mut b.hasher)] {
-            while let Some(piece) = pieces.peek() {
-                hasher.update(piece);
-                pieces.skip(piece.len());
-            }
-        }
-        written
+    /// Adds bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.file.append(bytes)
     }
 
-    /// What makes safe the bytes that were written so far, while others are being written. Nothing where nothing has to be safe.
-    pub(crate) fn syncer(&self) -> io::Result<Option<impl FnOnce() -> io::Result<()> + Send + use<>>> {
-        if !self.files.durable {
-            return Ok(None);
-        }
-        let file = self.file.try_clone()?;
-        Ok(Some(move || file.sync_data()))
+    /// Adds bytes to two files, hashing them in step as far as both have some.
+    pub(crate) fn write_two([(a, x), (b, y)]: [(&mut Self, &[u8]); 2]) -> [io::Result<()>; 2] {
+        let both = x.len().min(y.len());
+        LeavesHasher::update_pair([&mut a.hasher, &mut b.hasher], [&x[..both], &y[..both]]);
+        a.hasher.update(&x[both..]);
+        b.hasher.update(&y[both..]);
+        [a.file.append(x), b.file.append(y)]
     }
 
     /// Ends the file and tells its hashes. Nothing is safe yet.
     pub(crate) fn seal(self) -> SealedBlob {
         let (payload, leaves) = self.hasher.finish();
         let BlobWriter { files, name, file, unfinished, .. } = self;
-        SealedBlob { files, name, file, unfinished, payload, leaves }
-    }
-}
-
-/// Pieces one after the other, of which any number of bytes can be skipped.
-struct Pieces<'p> {
-    first: &'p [u8],
-    rest: std::slice::Iter<'p, Bytes>,
-}
-
-impl<'p> Pieces<'p> {
-    fn new(pieces: &'p [Bytes]) -> Self {
-        Pieces { first: &[], rest: pieces.iter() }
-    }
-
-    /// The bytes of the piece that is next, if there is one.
-    fn peek(&mut self) -> Option<&'p [u8]> {
-        while self.first.is_empty() {
-            self.first = self.rest.next()?;
-        }
-        Some(self.first)
-    }
-
-    /// Skips bytes of that piece.
-    fn skip(&mut self, length: usize) {
-        self.first = &self.first[length..];
+        SealedBlob { files, name, file: file.into_file(), unfinished, payload, leaves }
     }
 }
 
@@ -284,7 +242,7 @@ mod tests {
 
     fn written(files: &BlobFiles, bytes: &[u8]) -> BlobWriter {
         let mut writer = files.create(NAME.to_owned()).unwrap();
-        writer.write(&[bytes]).unwrap();
+        writer.write(bytes).unwrap();
         writer
     }
 

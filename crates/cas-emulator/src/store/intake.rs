@@ -1,4 +1,4 @@
-//! The threads that write what comes in and hash it, two bodies at once where there are two.
+//! Where bodies that come in meet, so that two are hashed in step.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,102 +7,94 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{BlobWriter, storage};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
-/// Takes batches of bytes to their files. Clones are the same threads.
+/// Takes pieces of bodies to their files. Clones are the same place.
 ///
-/// There are as many threads as the machine has cores, and only while there is work: what waits meanwhile finds a partner, and hashing two bodies
-/// in step takes little more than half the time of one after the other.
-#[derive(Clone, Debug)]
-pub(crate) struct Intake(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    threads: usize,
-    queue: Mutex<Queue>,
-}
+/// Hashing two bodies in step takes little more than half the time of one after the other. So a task that has a piece lets the others run for one
+/// turn; whoever comes back first does the work for two. No thread stands behind this: handing bytes to one takes longer than hashing
+/// them where they are, in the cache of the core that has just read them (docs/decisions/receiving-bytes.md).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Intake(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Batch>,
-    /// How many threads are at work.
-    working: usize,
+    next_number: u64,
 }
 
-/// Bytes for a file, and who waits for them to be there.
+/// A piece for a file, and who waits for it to be there.
 #[derive(Debug)]
 struct Batch {
+    number: u64,
     writer: BlobWriter,
-    pieces: Vec<Bytes>,
+    piece: Bytes,
     done: oneshot::Sender<Outcome<BlobWriter>>,
 }
 
-impl Default for Intake {
-    fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Intake(Arc::new(Inner { threads, queue: Mutex::default() }))
-    }
-}
-
 impl Intake {
-    /// Writes and hashes these pieces. The writer comes back when that is done, unless it failed.
-    pub(crate) fn take(&self, writer: BlobWriter, pieces: Vec<Bytes>) -> oneshot::Receiver<Outcome<BlobWriter>> {
-        let (done, waiting) = oneshot::channel();
-        // Started without the queue being locked: a runtime that is ending drops the work instead, which locks the queue itself.
-        if let Some(working) = self.0.wait(Batch { writer, pieces, done }) {
-            tokio::task::spawn_blocking(move || working.until_nothing_waits());
-        }
-        waiting
-    }
-}
-
-impl Inner {
-    /// Lets a batch wait. Comes back with the thread that is to be started for it, if all others are at work.
-    fn wait(self: &Arc<Self>, batch: Batch) -> Option<Working> {
-        let mut queue = self.queue();
-        queue.waiting.push_back(batch);
-        let starts = queue.working < self.threads;
-        queue.working += usize::from(starts);
-        starts.then(|| Working(self.clone()))
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A thread that is at work, however that ends.
-struct Working(Arc<Inner>);
-
-impl Working {
-    fn until_nothing_waits(&self) {
-        loop {
-            let mut queue = self.0.queue();
-            let Some(first) = queue.waiting.pop_front() else { return };
-            let second = queue.waiting.pop_front();
-            drop(queue);
-            match second {
+    /// Hashes a piece and writes it. The writer comes back when that is done, unless it failed.
+    ///
+    /// Whoever gives this up gives the file up; other bodies notice nothing.
+    pub(crate) async fn take(&self, writer: BlobWriter, piece: Bytes) -> Outcome<BlobWriter> {
+        let (done, written) = oneshot::channel();
+        let place = self.wait(writer, piece, done);
+        tokio::task::yield_now().await;
+        while written.is_empty()
+            && let Some(first) = self.next()
+        {
+            match self.next() {
                 Some(second) => work_on_two(first, second),
                 None => work_on_one(first),
             }
         }
+        let written = written.await.map_err(|error| Failure::internal("storing bytes", &error))?;
+        drop(place);
+        written
+    }
+
+    fn wait(&self, writer: BlobWriter, piece: Bytes, done: oneshot::Sender<Outcome<BlobWriter>>) -> Place<'_> {
+        let mut queue = self.queue();
+        let number = queue.next_number;
+        queue.next_number += 1;
+        queue.waiting.push_back(Batch { number, writer, piece, done });
+        Place { intake: self, number }
+    }
+
+    fn next(&self) -> Option<Batch> {
+        self.queue().waiting.pop_front()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Working {
+/// A place in the queue. It is given up when the value is dropped.
+struct Place<'i> {
+    intake: &'i Intake,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.queue().working -= 1;
+        let mut queue = self.intake.queue();
+        let given_up = queue.waiting.iter().position(|batch| batch.number == self.number);
+        let batch = given_up.and_then(|position| queue.waiting.remove(position));
+        // Dropping the batch removes a file, which nobody should wait for.
+        drop(queue);
+        drop(batch);
     }
 }
 
-fn work_on_one(Batch { mut writer, pieces, done }: Batch) {
-    let written = writer.write(&pieces).map_err(storage);
+fn work_on_one(Batch { mut writer, piece, done, .. }: Batch) {
+    let written = writer.write(&piece).map_err(storage);
     // Whoever waited may have gone; then the file goes, too.
     drop(done.send(written.map(|()| writer)));
 }
 
 fn work_on_two(mut first: Batch, mut second: Batch) {
-    let written = BlobWriter::write_two([(&mut first.writer, &first.pieces), (&mut second.writer, &second.pieces)]);
+    let written = BlobWriter::write_two([(&mut first.writer, &first.piece), (&mut second.writer, &second.piece)]);
     for (batch, written) in [first, second].into_iter().zip(written) {
         drop(batch.done.send(written.map_err(storage).map(|()| batch.writer)));
     }
@@ -110,21 +102,70 @@ fn work_on_two(mut first: Batch, mut second: Batch) {
 
 #[cfg(test)]
 mod tests {
+    use cas_treehash::Payload;
+    use tempfile::TempDir;
+
     use super::*;
     use crate::store::BlobFiles;
 
-    #[test]
-    fn work_that_comes_while_the_runtime_ends_is_dropped() {
+    fn files() -> (TempDir, BlobFiles) {
         let directory = tempfile::tempdir().unwrap();
         let files = BlobFiles::open(directory.path(), false).unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let handle = runtime.handle().clone();
-        drop(runtime);
-        let _inside = handle.enter();
+        (directory, files)
+    }
+
+    fn writer(files: &BlobFiles, number: usize) -> BlobWriter {
+        files.create(format!("{number:040}")).unwrap()
+    }
+
+    /// Takes in so many bytes in pieces of this size.
+    async fn body(intake: &Intake, mut writer: BlobWriter, bytes: &[u8], piece: usize) -> Payload {
+        for piece in bytes.chunks(piece) {
+            writer = intake.take(writer, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        writer.seal().payload
+    }
+
+    #[tokio::test]
+    async fn each_of_many_bodies_has_its_own_hashes() {
+        let (_directory, files) = files();
         let intake = Intake::default();
-        let mut waiting = intake.take(files.create("a".repeat(40)).unwrap(), vec![Bytes::from_static(b"hello")]);
-        // Nobody is at work on it, and nobody is thought to be.
-        assert!(waiting.try_recv().is_err());
-        assert_eq!(intake.0.queue().working, 0);
+        let bodies: Vec<(Vec<u8>, usize)> =
+            (0..9).map(|n| (vec![n; 1_300_000 * usize::from(n) + 1], 100_003 + 50_000 * usize::from(n))).collect();
+        let taken = bodies.iter().enumerate().map(|(number, (bytes, piece))| {
+            let (intake, writer) = (&intake, writer(&files, number));
+            async move { assert_eq!(body(intake, writer, bytes, *piece).await, Payload::of(bytes), "body {number}") }
+        });
+        futures::future::join_all(taken).await;
+        assert!(intake.next().is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_back_first_works_for_two() {
+        let (_directory, files) = files();
+        let intake = Intake::default();
+        let [mut first, mut second] =
+            [1, 2].map(|number| Box::pin(intake.take(writer(&files, number), Bytes::from_static(b"hello"))));
+        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+        assert!(futures::poll!(&mut second).is_ready());
+        assert!(intake.next().is_none());
+        assert!(futures::poll!(&mut first).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_nothing_behind() {
+        let (directory, files) = files();
+        let intake = Intake::default();
+        let [mut gone, mut stays] =
+            [1, 2].map(|number| Box::pin(intake.take(writer(&files, number), Bytes::from_static(b"hello"))));
+        assert!(futures::poll!(&mut gone).is_pending() && futures::poll!(&mut stays).is_pending());
+        drop(gone);
+        assert_eq!(intake.queue().waiting.len(), 1);
+        let kept = stays.await.unwrap();
+        // Another thread removes the file.
+        while std::fs::read_dir(directory.path().join("unfinished")).unwrap().count() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(kept.seal().payload, Payload::of(b"hello"));
     }
 }

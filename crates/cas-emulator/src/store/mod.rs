@@ -10,6 +10,7 @@ mod database;
 mod directory;
 pub(crate) mod expiry;
 pub(crate) mod fsck;
+mod growing;
 mod intake;
 pub(crate) mod jobs;
 pub(crate) mod uploads;
