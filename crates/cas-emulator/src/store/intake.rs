@@ -89,14 +89,17 @@ impl Drop for Place<'_> {
 
 fn work_on_one(Batch { mut writer, piece, done, .. }: Batch) {
     let written = writer.write(&piece).map_err(storage);
+    // First, so that the next bytes can be read to where these are.
+    drop(piece);
     // Whoever waited may have gone; then the file goes, too.
     drop(done.send(written.map(|()| writer)));
 }
 
 fn work_on_two(mut first: Batch, mut second: Batch) {
     let written = BlobWriter::write_two([(&mut first.writer, &first.piece), (&mut second.writer, &second.piece)]);
-    for (batch, written) in [first, second].into_iter().zip(written) {
-        drop(batch.done.send(written.map_err(storage).map(|()| batch.writer)));
+    for (Batch { writer, piece, done, .. }, written) in [first, second].into_iter().zip(written) {
+        drop(piece);
+        drop(done.send(written.map_err(storage).map(|()| writer)));
     }
 }
 
