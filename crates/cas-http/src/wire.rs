@@ -423,11 +423,14 @@ fn escaped(text: &str) -> Cow<'_, str> {
 /// Room for an identifier in a path.
 const USUAL_ID: usize = 64;
 
-/// Builds a request from the fields of an operation.
+/// Builds a request from the fields of an operation: those in the path come first, in its order.
 #[derive(Debug)]
 pub struct RequestWriter {
-    path: String,
-    query: String,
+    /// The path and the query as far as they are written.
+    target: String,
+    /// What of the path is still to be written, from the next name on.
+    template: &'static str,
+    has_query: bool,
     request: Request<Bytes>,
 }
 
@@ -440,29 +443,37 @@ impl RequestWriter {
         if info.shape == ShapeKind::Upload {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
-        let mut path = String::with_capacity(info.path.len() + USUAL_ID);
-        path.push_str(info.path);
-        let mut writer = RequestWriter { path, query: String::new(), request };
+        let target = String::with_capacity(info.path.len() + USUAL_ID);
+        let mut writer = RequestWriter { target, template: info.path, has_query: false, request };
+        writer.go_on();
         writer.path("uid", &uid);
         writer
     }
 
-    /// Puts a value in the path, where its name stands.
+    /// Puts a value in the path, if it is its name that stands there next.
     pub fn path(&mut self, name: &str, value: &impl Text) {
-        let text = value.to_text();
-        let names = |at: &usize| self.path[at + 1..].strip_prefix(name).is_some_and(|rest| rest.starts_with('}'));
-        if let Some(at) = self.path.match_indices('{').map(|(at, _)| at).find(names) {
-            self.path.replace_range(at..at + name.len() + 2, &escaped(&text));
+        let next = self.template.strip_prefix('{').and_then(|rest| rest.strip_prefix(name)?.strip_prefix('}'));
+        if let Some(rest) = next {
+            self.target.push_str(&escaped(&value.to_text()));
+            self.template = rest;
+            self.go_on();
         }
+    }
+
+    /// Writes the path up to the next name, or to its end.
+    fn go_on(&mut self) {
+        let end = self.template.bytes().position(|byte| byte == b'{').unwrap_or(self.template.len());
+        let (literal, rest) = self.template.split_at(end);
+        self.target.push_str(literal);
+        self.template = rest;
     }
 
     /// Adds a query parameter.
     pub fn query(&mut self, name: &str, value: &impl Text) {
-        let separator = if self.query.is_empty() { '?' } else { '&' };
-        self.query.push(separator);
-        self.query.push_str(name);
-        self.query.push('=');
-        self.query.push_str(&escaped(&value.to_text()));
+        self.target.push(if std::mem::replace(&mut self.has_query, true) { '&' } else { '?' });
+        self.target.push_str(name);
+        self.target.push('=');
+        self.target.push_str(&escaped(&value.to_text()));
     }
 
     /// Sets a header.
@@ -485,7 +496,7 @@ impl RequestWriter {
     /// The request.
     #[must_use]
     pub fn finish(mut self) -> Request<Bytes> {
-        let target = PathAndQuery::try_from(self.path + &self.query);
+        let target = PathAndQuery::try_from(self.target);
         *self.request.uri_mut() = target.expect("everything reserved was escaped").into();
         self.request
     }
