@@ -54,12 +54,20 @@ pub(crate) fn push_lower(out: &mut Vec<u8>, text: &[u8]) {
 
 fn push_keeping_case(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut rest = bytes;
-    while let Some(run) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
-        out.extend_from_slice(&rest[..run]);
-        push_escape(out, rest[run], UPPER_HEX);
-        rest = &rest[run + 1..];
+    loop {
+        let (run, tail) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(run);
+        let Some((byte, tail)) = tail.split_first() else { return };
+        push_escape(out, *byte, UPPER_HEX);
+        rest = tail;
     }
-    out.extend_from_slice(rest);
+}
+
+/// How many bytes need no escape before the first that does: by sixteen, which the processor can look at together, then one after the other.
+fn plain_len(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let whole = 16 * blocks.iter().take_while(|block| all_plain(*block)).count();
+    whole + bytes[whole..].iter().take_while(|byte| PLAIN[usize::from(**byte)]).count()
 }
 
 fn push_lowered(out: &mut Vec<u8>, bytes: &[u8], hex: &[u8; 16]) {

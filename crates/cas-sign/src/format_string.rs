@@ -145,11 +145,6 @@ impl<'r> FormatString<'r> {
                 out.push(b'&');
             }
             out.extend_from_slice(header.name.as_bytes());
-            if header.is_plain() && !header.value.is_empty() {
-                out.push(b'=');
-                out.extend_from_slice(header.value);
-                continue;
-            }
             let value = header.value.trim_ascii();
             if !value.is_empty() || self.empty_values != EmptyValues::Bare {
                 out.push(b'=');

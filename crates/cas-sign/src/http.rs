@@ -68,8 +68,9 @@ pub fn presign(
     sign_time: TimeRange,
     options: &SigningOptions,
 ) -> Result<Presigned, SignError> {
-    let host = missing_host(head);
+    let host;
     let mut request = SignableRequest::from_parts(head);
+    host = missing_host(&request, &head.uri);
     if let Some(host) = &host {
         request.push_header("host", host.as_bytes());
     }
@@ -133,14 +134,14 @@ fn sign_head(
         Some(token) => Some((token_header(dialect)?, sensitive(token.expose().as_bytes()))),
         None => None,
     };
-    let host = missing_host(head);
-
+    let host;
     // The token of an earlier attempt is about to be replaced.
     let is_old_token = |name: &HeaderName| token.as_ref().is_some_and(|(token, _)| token == name);
     let mut request = SignableRequest::from_parts_without(head, is_old_token);
     if let Some((name, value)) = &token {
         request.push_header(name.as_str(), value.as_bytes());
     }
+    host = missing_host(&request, &head.uri);
     if let Some(host) = &host {
         request.push_header("host", host.as_bytes());
     }
@@ -183,11 +184,10 @@ fn path_of(uri: &Uri) -> &str {
 }
 
 /// What an HTTP client would add: the URI's host, with its port unless that is the scheme's own.
-fn missing_host(head: &Parts) -> Option<HeaderValue> {
-    if head.headers.contains_key(HOST) {
+fn missing_host(request: &SignableRequest<'_>, uri: &Uri) -> Option<HeaderValue> {
+    if request.header("host").next().is_some() {
         return None;
     }
-    let uri = &head.uri;
     let host = uri.host()?;
     let default =
         matches!((uri.scheme_str(), uri.port_u16()), (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)));

@@ -166,11 +166,6 @@ impl<'a> Header<'a> {
         Self { name: Cow::Borrowed(name), value, sendable: true }
     }
 
-    /// Whether the value is signed as it stands: nothing to trim, nothing to escape.
-    pub(crate) fn is_plain(&self) -> bool {
-        all_plain(self.value)
-    }
-
     fn check(&self) -> Result<(), SignError> {
         if self.sendable {
             return Ok(());
@@ -179,7 +174,7 @@ impl<'a> Header<'a> {
             return Err(SignError::Empty { field: Field::HeaderName });
         }
         refuse(self.name.as_bytes(), NO_TOKEN, || Field::HeaderName)?;
-        if !self.is_plain() {
+        if !all_plain(self.value) {
             refuse(self.value, LINE_BREAK, || Field::Header(self.name.to_string()))?;
         }
         Ok(())

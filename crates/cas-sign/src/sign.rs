@@ -231,7 +231,7 @@ fn sign_with(
     format_string.write_to(out);
     let string_to_sign = out.len();
     let digest = algorithm.digest(out);
-    let sign_time_text = write_string_to_sign(out, algorithm, sign_time, &digest);
+    write_string_to_sign(out, algorithm, |out| key.write_time(out, sign_time), &digest);
     let authorization = out.len();
     let signature = key.sign(&out[string_to_sign..]);
 
@@ -240,13 +240,9 @@ fn sign_with(
     out.extend_from_slice(b"&q-ak=");
     out.extend_from_slice(secret_id.as_str().as_bytes());
     out.extend_from_slice(b"&q-sign-time=");
-    out.extend_from_within(sign_time_text.clone());
+    key.write_time(out, sign_time);
     out.extend_from_slice(b"&q-key-time=");
-    if key.key_time() == sign_time {
-        out.extend_from_within(sign_time_text);
-    } else {
-        key.key_time().write_to(out);
-    }
+    key.write_time(out, key.key_time());
     out.extend_from_slice(b"&q-header-list=");
     let header_list = written(out, |out| format_string.write_header_list(out));
     out.extend_from_slice(b"&q-url-param-list=");

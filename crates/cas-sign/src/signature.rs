@@ -1,7 +1,6 @@
 //! The cryptographic steps and nothing else: `Algorithm`, `SigningKey` (step 1), the string to sign (step 3) and `Signature` (step 4).
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -87,6 +86,8 @@ pub struct SigningKey(Arc<PreparedKey>);
 struct PreparedKey {
     algorithm: Algorithm,
     key_time: TimeRange,
+    /// As it is written: most requests are signed for this time.
+    key_time_text: Vec<u8>,
     hex: Zeroizing<[u8; MAX_HEX]>,
     hmac: hmac::Key,
 }
@@ -99,7 +100,7 @@ impl SigningKey {
         let tag = hmac::sign(&hmac::Key::new(algorithm.hmac(), secret_key), &message);
         let mut hex = Zeroizing::new([0; MAX_HEX]);
         write_hex(tag.as_ref(), &mut hex);
-        Self::prepare(algorithm, hex, key_time)
+        Self::prepare(algorithm, hex, key_time, message)
     }
 
     /// Takes a key that somebody derived and handed on: its lower-case hex digits and the key time they were derived for.
@@ -115,7 +116,9 @@ impl SigningKey {
         }
         let mut text = Zeroizing::new([0; MAX_HEX]);
         text[..digits.len()].copy_from_slice(digits);
-        Ok(Self::prepare(algorithm, text, key_time))
+        let mut key_time_text = Vec::new();
+        key_time.write_to(&mut key_time_text);
+        Ok(Self::prepare(algorithm, text, key_time, key_time_text))
     }
 
     /// The algorithm that the key was derived with and signs with.
@@ -147,10 +150,24 @@ impl SigningKey {
         hmac::verify(&self.0.hmac, string_to_sign.as_ref(), signature.as_bytes()).is_ok()
     }
 
+    /// Appends a time as it is written.
+    pub(crate) fn write_time(&self, out: &mut Vec<u8>, time: TimeRange) {
+        if time == self.0.key_time {
+            out.extend_from_slice(&self.0.key_time_text);
+        } else {
+            time.write_to(out);
+        }
+    }
+
     /// The HMAC is keyed with the hex *text*, not with the bytes it stands for.
-    fn prepare(algorithm: Algorithm, hex: Zeroizing<[u8; MAX_HEX]>, key_time: TimeRange) -> Self {
+    fn prepare(
+        algorithm: Algorithm,
+        hex: Zeroizing<[u8; MAX_HEX]>,
+        key_time: TimeRange,
+        key_time_text: Vec<u8>,
+    ) -> Self {
         let hmac = hmac::Key::new(algorithm.hmac(), &hex[..algorithm.hex_len()]);
-        Self(Arc::new(PreparedKey { algorithm, key_time, hex, hmac }))
+        Self(Arc::new(PreparedKey { algorithm, key_time, key_time_text, hex, hmac }))
     }
 }
 
@@ -209,23 +226,19 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Appends the string to sign of a format string: the algorithm, the sign time and the format string's digest, a line each. Tells where the sign time
-/// stands.
+/// Appends the string to sign of a format string: the algorithm, the sign time and the format string's digest, a line each.
 pub(crate) fn write_string_to_sign(
     out: &mut Vec<u8>,
     algorithm: Algorithm,
-    sign_time: TimeRange,
+    write_sign_time: impl FnOnce(&mut Vec<u8>),
     digest: &digest::Digest,
-) -> Range<usize> {
+) {
     out.extend_from_slice(algorithm.name().as_bytes());
     out.push(b'\n');
-    let start = out.len();
-    sign_time.write_to(out);
-    let end = out.len();
+    write_sign_time(out);
     out.push(b'\n');
     push_hex(out, digest.as_ref());
     out.push(b'\n');
-    start..end
 }
 
 fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {

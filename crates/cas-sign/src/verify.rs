@@ -360,7 +360,8 @@ pub(crate) fn rebuild(
 fn is_signature_of(format_string: &[u8], authorization: &Authorization, key: &SigningKey) -> bool {
     let mut string_to_sign = Vec::with_capacity(128);
     let digest = authorization.algorithm.digest(format_string);
-    write_string_to_sign(&mut string_to_sign, authorization.algorithm, authorization.sign_time, &digest);
+    let write_time = |out: &mut Vec<u8>| key.write_time(out, authorization.sign_time);
+    write_string_to_sign(&mut string_to_sign, authorization.algorithm, write_time, &digest);
     key.verify(&string_to_sign, &authorization.signature)
 }
 
