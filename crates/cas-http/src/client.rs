@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use cas_sign::{Key, SignError, Signer, TimeRange};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -55,8 +55,7 @@ pub(crate) struct Shared {
     pub(crate) jitter: Mutex<fastrand::Rng>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) skew: Skew,
-    pub(crate) host: HeaderValue,
-    pub(crate) user_agent: HeaderValue,
+    pub(crate) usual_headers: HeaderMap,
     pub(crate) proxy_authorization: Option<HeaderValue>,
     pub(crate) counts: Arc<Counts>,
 }
@@ -187,7 +186,10 @@ impl Shared {
             let facts = Facts { operation: Some(info.name), vault, ..Facts::default() };
             return Err(Error::config(what).with_facts(facts));
         }
-        head.headers.extend(options.headers);
+        // Even for none it would make room.
+        if !options.headers.is_empty() {
+            head.headers.extend(options.headers);
+        }
         Ok(Run {
             info,
             vault,
@@ -210,16 +212,21 @@ impl Shared {
         })
     }
 
-    /// Adds an absolute URI and the headers of the connection.
-    fn complete(&self, head: &mut Parts, body_len: u64) {
-        head.uri = self.endpoint.uri(head.uri.path_and_query());
-        head.headers.insert(header::HOST, self.host.clone());
-        head.headers.insert(header::USER_AGENT, self.user_agent.clone());
-        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        head.headers.remove(header::CONTENT_LENGTH);
+    /// The head of one try: the call's own with an absolute URI and the headers of the connection, which take the place of its own.
+    fn complete(&self, own: &Parts, body_len: u64) -> Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = own.method.clone();
+        head.uri = self.endpoint.uri(own.uri.path_and_query());
+        head.headers = self.usual_headers.clone();
+        for (name, value) in &own.headers {
+            if name != header::CONTENT_LENGTH && !self.usual_headers.contains_key(name) {
+                head.headers.append(name, value.clone());
+            }
+        }
         if body_len > 0 || head.method == Method::PUT || head.method == Method::POST {
             head.headers.insert(header::CONTENT_LENGTH, body_len.into());
         }
+        head
     }
 
     /// The loop: try, judge, wait, try again.
@@ -275,8 +282,7 @@ impl Shared {
         run.skew = self.skew.seconds();
         let mut request = {
             let (credentials, now) = self.credentials(run.deadline).await.map_err(|error| run.failed(error))?;
-            let mut head = run.head.clone();
-            self.finish(&mut head, run.body_len, &credentials, now).map_err(|error| run.failed(error))?;
+            let head = self.finish(&run.head, run.body_len, &credentials, now).map_err(|error| run.failed(error))?;
             Request::from_parts(head, run.take_body())
         };
         run.attempts += 1;
@@ -335,17 +341,17 @@ impl Shared {
         })
     }
 
-    /// Adds what every request has, the signature last. That is valid from a minute ago, for clocks that are a little off, and long enough for
+    /// The head of one try with what every request has, the signature last. That is valid from a minute ago, for clocks that are a little off, and long enough for
     /// the body to arrive at 64 KiB a second.
-    fn finish(&self, head: &mut Parts, body_len: u64, credentials: &Credentials, now: SystemTime) -> Result<(), Error> {
-        self.complete(head, body_len);
+    fn finish(&self, own: &Parts, body_len: u64, credentials: &Credentials, now: SystemTime) -> Result<Parts, Error> {
+        let mut head = self.complete(own, body_len);
         let now = unix_seconds(self.skew.adjust(now));
         let sign_time = sign_time(now, 1200 + body_len / (64 << 10), credentials);
-        self.signer.sign_parts(head, credentials, sign_time).map_err(cannot_sign)?;
+        self.signer.sign_parts(&mut head, credentials, sign_time).map_err(cannot_sign)?;
         if let Some(authorization) = &self.proxy_authorization {
             head.headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
-        Ok(())
+        Ok(head)
     }
 
     /// Learns from an answer that refuses the signature or the credentials. `true` when it is worth signing once more.
@@ -404,10 +410,10 @@ impl Shared {
     /// Asks something small before a large body is sent once more: a service that refuses an upload may close the connection before its
     /// answer is read, and would do so again. The answer, if it refuses the upload as well and nothing is learned from it.
     async fn probe(&self, run: &mut Run) -> Option<Ended> {
-        let (mut head, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
+        let (own, _) = DescribeVault::new(run.vault.as_ref()?).encode(run.uid).into_parts();
         run.skew = self.skew.seconds();
         let (credentials, now) = self.credentials(run.deadline).await.ok()?;
-        self.finish(&mut head, 0, &credentials, now).ok()?;
+        let head = self.finish(&own, 0, &credentials, now).ok()?;
         let mut request = Request::from_parts(head, Body::empty());
         let span = attempt_span(DescribeVault::INFO, &request, 1);
         let ended = self.send(&mut request, run.deadline, &span).await;
@@ -431,6 +437,16 @@ impl Shared {
         run.note_request_id(&ended);
         Some(ended)
     }
+}
+
+/// The headers that all requests of a client have. The signature is another in each, but has its place here, so that a copy need not grow for it.
+pub(crate) fn usual_headers(host: HeaderValue, user_agent: HeaderValue) -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::HOST, host),
+        (header::USER_AGENT, user_agent),
+        (header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (header::AUTHORIZATION, HeaderValue::from_static("")),
+    ])
 }
 
 /// When a request signed now may be made. A signing key that was handed on may not last as long as we would like.

@@ -9,7 +9,7 @@ use cas_sign::{Signer, SigningOptions};
 use http::{HeaderValue, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::client::{Client, Shared};
+use crate::client::{Client, Shared, usual_headers};
 use crate::clock::{Clock, Skew, SystemClock};
 use crate::connect::{Connector, Dial};
 use crate::credentials::{Cached, Chain, Environment, ProvideCredentials};
@@ -242,7 +242,7 @@ impl ClientBuilder {
 
         Ok(Client {
             shared: Arc::new(Shared {
-                host: endpoint.host_header(),
+                usual_headers: usual_headers(endpoint.host_header(), user_agent),
                 endpoint,
                 account: self.account.map_err(invalid("account"))?,
                 credentials: Cached::with_clock(credentials, Arc::clone(&self.clock)),
@@ -254,7 +254,6 @@ impl ClientBuilder {
                 jitter: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
                 clock: self.clock,
                 skew: Skew::default(),
-                user_agent,
                 counts,
             }),
         })
