@@ -68,9 +68,8 @@ pub fn presign(
     sign_time: TimeRange,
     options: &SigningOptions,
 ) -> Result<Presigned, SignError> {
-    let host;
     let mut request = SignableRequest::from_parts(head);
-    host = missing_host(&request, &head.uri);
+    let host = missing_host(&request, &head.uri);
     if let Some(host) = &host {
         request.push_header("host", host.as_bytes());
     }
@@ -134,14 +133,13 @@ fn sign_head(
         Some(token) => Some((token_header(dialect)?, sensitive(token.expose().as_bytes()))),
         None => None,
     };
-    let host;
     // The token of an earlier attempt is about to be replaced.
     let is_old_token = |name: &HeaderName| token.as_ref().is_some_and(|(token, _)| token == name);
     let mut request = SignableRequest::from_parts_without(head, is_old_token);
     if let Some((name, value)) = &token {
         request.push_header(name.as_str(), value.as_bytes());
     }
-    host = missing_host(&request, &head.uri);
+    let host = missing_host(&request, &head.uri);
     if let Some(host) = &host {
         request.push_header("host", host.as_bytes());
     }
