@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use cas_sign::{Key, SignError, Signer, TimeRange};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -212,11 +212,11 @@ impl Shared {
         })
     }
 
-    /// The head of one try: the call's own with an absolute URI and the headers of the connection, which take the place of its own.
+    /// The head of one try: the call's own with the headers of the connection, which take the place of its own. The URI is path and query.
     fn complete(&self, own: &Parts, body_len: u64) -> Parts {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = own.method.clone();
-        head.uri = self.endpoint.uri(own.uri.path_and_query());
+        head.uri = own.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
         head.headers = self.usual_headers.clone();
         for (name, value) in &own.headers {
             if name != header::CONTENT_LENGTH && !self.usual_headers.contains_key(name) {
@@ -289,7 +289,7 @@ impl Shared {
         if run.attempts > 1 {
             add(&self.counts.retries, 1);
         }
-        let span = attempt_span(run.info, &request, run.attempts);
+        let span = attempt_span(run.info, &self.endpoint, &request, run.attempts);
         let ended = self.send(&mut request, run.deadline, &span).await;
         run.note_request_id(&ended);
         Ok(ended)
@@ -415,7 +415,7 @@ impl Shared {
         let (credentials, now) = self.credentials(run.deadline).await.ok()?;
         let head = self.finish(&own, 0, &credentials, now).ok()?;
         let mut request = Request::from_parts(head, Body::empty());
-        let span = attempt_span(DescribeVault::INFO, &request, 1);
+        let span = attempt_span(DescribeVault::INFO, &self.endpoint, &request, 1);
         let ended = self.send(&mut request, run.deadline, &span).await;
         if self.learn(run, &ended) {
             return None;

@@ -243,12 +243,12 @@ impl ClientBuilder {
         Ok(Client {
             shared: Arc::new(Shared {
                 usual_headers: usual_headers(endpoint.host_header(), user_agent),
-                endpoint,
                 account: self.account.map_err(invalid("account"))?,
                 credentials: Cached::with_clock(credentials, Arc::clone(&self.clock)),
                 signer: Signer::new(self.signing),
                 proxy_authorization: connector.forward_authorization().cloned(),
-                exchange: Exchange::new(Pool::new(connector, self.pool), self.timeouts),
+                exchange: Exchange::new(Pool::new(connector, self.pool), endpoint.clone(), self.timeouts),
+                endpoint,
                 retry: self.retry,
                 budget: Budget::new(),
                 jitter: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::body::Body;
 use crate::connect::ConnectFailure;
+use crate::endpoint::Endpoint;
 use crate::error::{Below, BoxError, ErrorKind, TimeLimit};
 use crate::observe::Counts;
 use crate::pool::{Lease, Pool};
@@ -24,6 +25,7 @@ use crate::transport::{Line, WriteStalled};
 /// Sends single requests over pooled connections.
 pub(crate) struct Exchange {
     pool: Pool,
+    endpoint: Endpoint,
     pub(crate) timeouts: Timeouts,
     nothing: Arc<Sending>,
 }
@@ -40,11 +42,11 @@ pub(crate) struct Failure {
 }
 
 impl Exchange {
-    pub(crate) fn new(pool: Pool, timeouts: Timeouts) -> Self {
-        Exchange { pool, timeouts, nothing: Arc::new(Sending::nothing()) }
+    pub(crate) fn new(pool: Pool, endpoint: Endpoint, timeouts: Timeouts) -> Self {
+        Exchange { pool, endpoint, timeouts, nothing: Arc::new(Sending::nothing()) }
     }
 
-    /// Sends a request with its absolute URI and all its headers. It is taken as soon as there is a connection.
+    /// Sends a request with path and query for its URI and all its headers. It is taken as soon as there is a connection.
     pub(crate) async fn send(
         &self,
         request: &mut Request<Body>,
@@ -55,12 +57,12 @@ impl Exchange {
         let (mut lease, now) = match self.pool.waiting(now) {
             Some(lease) => (lease, now),
             // In a box: most exchanges do without it, and need not carry the room for it.
-            None => (Box::pin(self.connect(request.uri().clone(), deadline)).await?, Instant::now()),
+            None => (Box::pin(self.connect(request.uri(), deadline)).await?, Instant::now()),
         };
         let asks_for_head = request.method() == Method::HEAD;
         let limit = self.timeouts.head.saturating_add(tail_time(request.body().len()));
         let (request, sending) = self.with_progress(std::mem::take(request), counts);
-        let mut answer = pin!(lease.send(request));
+        let mut answer = pin!(lease.send(&self.endpoint, request));
         let since = sending.is_finished().then_some(now);
         let timer = pin!(sleep_until(first_end(since, limit, deadline)));
         let mut wait = Wait { sending: &sending, line: lease.line(), limit, deadline, since, timer };
@@ -82,10 +84,10 @@ impl Exchange {
         (Request::from_parts(head, body), sending)
     }
 
-    async fn connect(&self, uri: Uri, deadline: Option<Instant>) -> Result<Lease, Failure> {
+    async fn connect(&self, target: &Uri, deadline: Option<Instant>) -> Result<Lease, Failure> {
         tokio::select! {
             biased;
-            lease = self.pool.connect(uri) => lease.map_err(no_connection),
+            lease = self.pool.connect(self.endpoint.uri(target.path_and_query())) => lease.map_err(no_connection),
             () = until(deadline) => Err(out_of_time(Sent::Nothing)),
         }
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Uri};
 use tracing::{Span, field};
 
 use crate::body::Body;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::header::X_CAS_REQUEST_ID;
 use crate::id::{RequestId, VaultName};
@@ -109,8 +110,12 @@ pub(crate) fn operation_span(info: &'static OperationInfo, vault: Option<&VaultN
 }
 
 /// The span of one try. Names follow the stable OpenTelemetry conventions for HTTP clients.
-pub(crate) fn attempt_span(info: &'static OperationInfo, request: &Request<Body>, attempt: u32) -> Span {
-    let uri = request.uri();
+pub(crate) fn attempt_span(
+    info: &'static OperationInfo,
+    endpoint: &Endpoint,
+    request: &Request<Body>,
+    attempt: u32,
+) -> Span {
     let span = tracing::debug_span!(
         "cas.attempt",
         otel.kind = "client",
@@ -121,9 +126,9 @@ pub(crate) fn attempt_span(info: &'static OperationInfo, request: &Request<Body>
         http.request.resend_count = field::Empty,
         http.response.status_code = field::Empty,
         network.protocol.version = "1.1",
-        server.address = uri.host(),
-        server.port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }),
-        url.full = %ShownUri(uri),
+        server.address = endpoint.host(),
+        server.port = endpoint.port(),
+        url.full = %ShownUri(&endpoint.uri(request.uri().path_and_query())),
         url.template = (!info.path.is_empty()).then_some(info.path),
         error.r#type = field::Empty,
         cas.request_id = field::Empty,

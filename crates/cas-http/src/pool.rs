@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::PoolOptions;
 use crate::connect::{ConnectFailure, Connector};
+use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
 use crate::send_body::SendBody;
 use crate::transport::Line;
@@ -81,14 +82,15 @@ impl Pool {
 }
 
 impl Lease {
-    /// Sends a request, whose URI is absolute. The answer's body arrives as long as the lease lives.
+    /// Sends a request, whose URI is what a server wants to see: path and query. The answer's body arrives as long as the lease lives.
     pub(crate) fn send(
         &mut self,
+        endpoint: &Endpoint,
         mut request: Request<SendBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> + 'static {
         let connection = self.connection.as_mut().expect("a lease has its connection until it is given back");
-        if !connection.proxied {
-            *request.uri_mut() = origin_form(request.uri());
+        if connection.proxied {
+            *request.uri_mut() = endpoint.uri(request.uri().path_and_query());
         }
         connection.sender.send_request(request)
     }
@@ -180,9 +182,4 @@ async fn sweep(waiting: Weak<Waiting>, idle_timeout: Duration) {
             return;
         }
     }
-}
-
-/// What a server wants to see of a URI: path and query.
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
 }
