@@ -450,7 +450,7 @@ impl RequestWriter {
         writer
     }
 
-    /// Puts a value in the path, if it is its name that stands there next.
+    /// Puts a value in the path, if it is its name that stands there next: values come in the order of the path.
     pub fn path(&mut self, name: &str, value: &impl Text) {
         let next = self.template.strip_prefix('{').and_then(|rest| rest.strip_prefix(name)?.strip_prefix('}'));
         if let Some(rest) = next {
@@ -494,8 +494,13 @@ impl RequestWriter {
     }
 
     /// The request.
+    ///
+    /// # Panics
+    ///
+    /// When a name of the path got no value. What is left of such a path may well be that of something larger.
     #[must_use]
     pub fn finish(mut self) -> Request<Bytes> {
+        assert!(self.template.is_empty(), "the path has no value for what comes at `{}`", self.template);
         let target = PathAndQuery::try_from(self.target);
         *self.request.uri_mut() = target.expect("everything reserved was escaped").into();
         self.request
@@ -618,4 +623,18 @@ pub fn query_pairs(query: &str) -> Vec<(String, String)> {
             (decode(name).to_lowercase(), decode(value))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::DeleteArchive;
+
+    #[test]
+    #[should_panic(expected = "the path has no value for what comes at `{archive_id}`")]
+    fn a_path_that_lacks_a_value_is_not_taken_for_a_shorter_one() {
+        let mut writer = RequestWriter::new(DeleteArchive::INFO, Uid::Own);
+        writer.path("vault", &"films".parse::<crate::VaultName>().unwrap());
+        let _ = writer.finish();
+    }
 }
