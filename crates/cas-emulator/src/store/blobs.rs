@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cas_treehash::{Leaves, LeavesHasher, Payload};
 
+use super::buffers::Buffers;
 use super::directory::sync;
 use super::growing::GrowingFile;
 
@@ -19,6 +20,8 @@ pub(crate) struct BlobFiles {
     /// Files that are being written. Nothing here outlives the process that writes it.
     unfinished: PathBuf,
     durable: bool,
+    /// What large files are written from.
+    buffers: Buffers,
     /// The folders that are known to survive a power cut.
     folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
@@ -27,7 +30,7 @@ impl BlobFiles {
     /// Takes the directories below `root`, making them if there are none, and removes what an earlier process left unfinished.
     pub(crate) fn open(root: &Path, durable: bool) -> io::Result<Self> {
         let (finished, unfinished) = (root.join("blobs"), root.join("unfinished"));
-        let files = BlobFiles { finished, unfinished, durable, folders: Arc::default() };
+        let files = BlobFiles { finished, unfinished, durable, buffers: Buffers::default(), folders: Arc::default() };
         fs::create_dir_all(&files.finished)?;
         fs::create_dir_all(&files.unfinished)?;
         for entry in fs::read_dir(&files.unfinished)? {
@@ -41,7 +44,7 @@ impl BlobFiles {
     pub(crate) fn create(&self, name: String) -> io::Result<BlobWriter> {
         let path = self.unfinished.join(&name);
         let file = File::options().write(true).create_new(true).open(&path)?;
-        let file = GrowingFile::new(file, self.durable);
+        let file = GrowingFile::new(file);
         let unfinished = Unfinished { path };
         Ok(BlobWriter { files: self.clone(), name, file, hasher: Box::default(), unfinished })
     }
@@ -115,10 +118,13 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Says how many bytes are to come.
-    pub(crate) fn expecting(mut self, bytes: u64) -> Self {
-        self.file.expect(bytes);
-        self
+    /// Says how many bytes are to come. It is no error when fewer or more do.
+    pub(crate) fn expecting(mut self, bytes: u64) -> io::Result<Self> {
+        // What need not reach the disk is better off in the cache.
+        if self.files.durable {
+            self.file.expect(bytes, &self.files.buffers)?;
+        }
+        Ok(self)
     }
 
     /// Adds bytes.
@@ -136,11 +142,16 @@ impl BlobWriter {
         [a.file.append(x), b.file.append(y)]
     }
 
+    /// Waits until more bytes can be added without blocking.
+    pub(crate) async fn hand_over(&mut self) -> io::Result<()> {
+        self.file.hand_over().await
+    }
+
     /// Ends the file and tells its hashes. Nothing is safe yet.
     pub(crate) fn seal(self) -> SealedBlob {
         let (payload, leaves) = self.hasher.finish();
         let BlobWriter { files, name, file, unfinished, .. } = self;
-        SealedBlob { files, name, file: file.into_file(), unfinished, payload, leaves }
+        SealedBlob { files, name, file, unfinished, payload, leaves }
     }
 }
 
@@ -149,7 +160,7 @@ impl BlobWriter {
 pub(crate) struct SealedBlob {
     files: BlobFiles,
     name: String,
-    file: File,
+    file: GrowingFile,
     unfinished: Unfinished,
     pub(crate) payload: Payload,
     leaves: Leaves,
@@ -159,6 +170,7 @@ impl SealedBlob {
     /// Puts the file in its place, so that it survives whatever happens from now on, except that nothing names it yet.
     pub(crate) fn publish(self) -> io::Result<NewBlob> {
         let SealedBlob { files, name, file, mut unfinished, payload, leaves } = self;
+        let file = file.finish()?;
         if files.durable {
             file.sync_all()?;
         }

@@ -1,148 +1,222 @@
-//! A file that grows at its end, by terabytes if need be: with room found ahead, and without filling the machine's memory.
+//! A file that grows at its end, by terabytes if need be: large ones go around the system's cache, so that they neither fill it nor pay for it.
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
-/// For how many bytes room is found at once. Finding it for every block that is written takes as long as copying the bytes.
-const ROOM: u64 = 32 << 20;
+use tokio::sync::oneshot;
 
-/// A shorter file than this gets no room ahead: there the call costs more than it saves.
-const LITTLE: u64 = 1 << 20;
+use super::buffers::{self, BLOCK, Buffer, Buffers};
 
-/// After how many bytes the disk is told to begin with them. What the system would let pile up, all would wait for at the end of the file.
-const WINDOW: u64 = 2 << 20;
+/// From how many bytes on a file goes around the cache.
+const LARGE: u64 = 1 << 20;
+
+/// How full a buffer is when it is handed to a thread that writes it. The next piece of a body still finds room.
+const FULL: usize = buffers::SIZE - (512 << 10);
 
 /// A file that is written from its beginning to its end, once.
 #[derive(Debug)]
 pub(crate) struct GrowingFile {
-    file: File,
-    length: u64,
-    /// How long the file will be, as far as that is known.
-    expected: u64,
-    /// Up to where there is room.
-    room: u64,
-    /// Whether the bytes have to reach the disk.
-    durable: bool,
+    file: Arc<File>,
+    /// How it is written around the cache, if it is.
+    direct: Option<Direct>,
+}
+
+/// One buffer is filled while the other is written.
+#[derive(Debug)]
+struct Direct {
+    filling: Buffer,
+    /// Where in the file `filling` goes.
+    offset: u64,
+    /// The other buffer, once it is written.
+    other: oneshot::Receiver<io::Result<Buffer>>,
 }
 
 impl GrowingFile {
     /// Takes a new file.
-    pub(crate) fn new(file: File, durable: bool) -> Self {
-        GrowingFile { file, length: 0, expected: 0, room: 0, durable }
+    pub(crate) fn new(file: File) -> Self {
+        GrowingFile { file: Arc::new(file), direct: None }
     }
 
-    /// Says how many bytes are to come. It is no error when fewer or more do.
-    pub(crate) fn expect(&mut self, bytes: u64) {
-        self.expected = bytes;
+    /// Writes around the cache from now on, if so many bytes are worth it, there are buffers, and the file system can. Nothing may be written yet.
+    pub(crate) fn expect(&mut self, bytes: u64, buffers: &Buffers) -> io::Result<()> {
+        if bytes >= LARGE
+            && let Some([filling, other]) = buffers.pair()?
+            && use_cache(&self.file, false).is_ok()
+        {
+            self.direct = Some(Direct { filling, offset: 0, other: already(other) });
+        }
+        Ok(())
     }
 
-    /// Adds bytes at the end.
+    /// Adds bytes at the end. Waits for the disk if a buffer is full that was not [handed over](Self::hand_over).
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let end = self.length + bytes.len() as u64;
-        if end > self.room && self.expected >= LITTLE {
-            self.make_room(end)?;
-        }
-        self.file.write_all(bytes)?;
-        let (before, now) = (self.length / WINDOW, end / WINDOW);
-        self.length = end;
-        if self.durable && before < now {
-            // The window before these was begun with last time. What is on the disk by now is forgotten.
-            let from = before.saturating_sub(1) * WINDOW;
-            begin_writing(&self.file, from, now * WINDOW - from);
+        let Some(direct) = &mut self.direct else { return (&*self.file).write_all(bytes) };
+        let mut rest = direct.filling.fill(bytes);
+        while !rest.is_empty() {
+            write_at(&self.file, direct.filling.bytes(), direct.offset)?;
+            direct.offset += buffers::SIZE as u64;
+            direct.filling.truncate(0);
+            rest = direct.filling.fill(rest);
         }
         Ok(())
     }
 
-    /// The file with all its bytes, which are not safe yet.
-    pub(crate) fn into_file(self) -> File {
-        self.file
-    }
+    /// Has a thread write what has come so far, if that is worth it, and waits until it is done with what it was given before.
+    pub(crate) async fn hand_over(&mut self) -> io::Result<()> {
+        let Some(direct) = &mut self.direct else { return Ok(()) };
+        if direct.filling.bytes().len() < FULL {
+            return Ok(());
+        }
+        let mut next = come_back((&mut direct.other).await)?;
+        next.truncate(0);
+        let (blocks, rest) = whole_blocks(direct.filling.bytes());
+        let (length, offset) = (blocks.len(), direct.offset);
+        next.fill(rest);
+        let mut full = std::mem::replace(&mut direct.filling, next);
+        full.truncate(length);
+        direct.offset += length as u64;
 
-    fn make_room(&mut self, end: u64) -> io::Result<()> {
-        let room = self.expected.min(self.room + ROOM).max(end);
-        // Where the file system knows no such thing, writing finds the room.
-        self.room = if find_room(&self.file, self.room, room - self.room)? { room } else { u64::MAX };
+        let (done, written) = oneshot::channel();
+        direct.other = written;
+        let file = self.file.clone();
+        tokio::task::spawn_blocking(move || {
+            let written = write_at(&file, full.bytes(), offset).map(|()| full);
+            // Whoever gave the file up does not want to know.
+            drop(done.send(written));
+        });
         Ok(())
     }
-}
 
-/// Finds room for bytes that will be written, and says whether that is possible here. A full disk is an error.
-#[cfg(target_os = "linux")]
-fn find_room(file: &File, from: u64, length: u64) -> io::Result<bool> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    use rustix::io::Errno;
-    loop {
-        match fallocate(file, FallocateFlags::KEEP_SIZE, from, length) {
-            Ok(()) => return Ok(true),
-            Err(Errno::INTR) => {}
-            Err(full @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => return Err(full.into()),
-            Err(_) => return Ok(false),
+    /// The file with all its bytes, which are not safe yet. Blocks.
+    pub(crate) fn finish(self) -> io::Result<Arc<File>> {
+        let GrowingFile { file, direct } = self;
+        if let Some(Direct { filling, offset, other }) = direct {
+            come_back(other.blocking_recv())?;
+            let (blocks, rest) = whole_blocks(filling.bytes());
+            write_at(&file, blocks, offset)?;
+            if !rest.is_empty() {
+                use_cache(&file, true)?;
+                write_all_at(&file, rest, offset + blocks.len() as u64)?;
+            }
         }
+        Ok(file)
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn find_room(_: &File, _: u64, _: u64) -> io::Result<bool> {
-    Ok(false)
+/// A buffer that need not be waited for.
+fn already(buffer: Buffer) -> oneshot::Receiver<io::Result<Buffer>> {
+    let (done, written) = oneshot::channel();
+    drop(done.send(Ok(buffer)));
+    written
 }
 
-/// Asks the disk to begin with these bytes, without waiting for it, and the system to forget those of them that are written.
-///
-/// That is advice: whoever wants to know that bytes are safe syncs the file.
+fn come_back(written: Result<io::Result<Buffer>, oneshot::error::RecvError>) -> io::Result<Buffer> {
+    written.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// The bytes up to the last whole block, and the others.
+fn whole_blocks(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.len() / BLOCK * BLOCK)
+}
+
+/// Writes whole blocks to a file that goes around the cache, or through it if the disk has stricter rules than ours.
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    match write_all_at(file, bytes, offset) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            use_cache(file, true)?;
+            write_all_at(file, bytes, offset)
+        }
+        done => done,
+    }
+}
+
 #[cfg(target_os = "linux")]
-fn begin_writing(file: &File, from: u64, length: u64) {
-    use rustix::fs::{Advice, fadvise};
-    if let Err(error) = fadvise(file, from, std::num::NonZeroU64::new(length), Advice::DontNeed) {
-        tracing::debug!(%error, "the system takes no advice about a file");
-    }
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Says whether writes go through the system's cache.
+#[cfg(target_os = "linux")]
+fn use_cache(file: &File, yes: bool) -> io::Result<()> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let mut flags = fcntl_getfl(file)?;
+    flags.set(OFlags::DIRECT, !yes);
+    Ok(fcntl_setfl(file, flags)?)
+}
+
+/// No file goes around the cache here, so this is not reached.
+#[cfg(not(target_os = "linux"))]
+fn write_all_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn begin_writing(_: &File, _: u64, _: u64) {}
+fn use_cache(_: &File, _: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What a file holds after pieces of this size were appended, beside what they were.
-    fn grown(total: usize, piece: usize, expected: u64, durable: bool) -> (Vec<u8>, Vec<u8>) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        let bytes: Vec<u8> = (0..total).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect();
-        let mut growing = GrowingFile::new(File::create_new(&path).unwrap(), durable);
-        growing.expect(expected);
-        for piece in bytes.chunks(piece) {
-            growing.append(piece).unwrap();
-        }
-        drop(growing.into_file());
-        (std::fs::read(&path).unwrap(), bytes)
+    fn pattern(total: usize) -> Vec<u8> {
+        (0..total).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect()
     }
 
-    #[test]
-    fn a_file_is_what_was_appended_whatever_was_expected() {
-        let length = 5 * (1 << 20) + 3;
-        for expected in [0, LITTLE, length - 1, length, length + 1, 10 * length, u64::MAX] {
-            for (piece, durable) in [(99_991, true), (5 << 20, true), (1 << 20, false)] {
-                let (found, wanted) = grown(usize::try_from(length).unwrap(), piece, expected, durable);
-                assert!(found == wanted, "{piece} bytes at once, {expected} expected, durable {durable}");
+    /// What a file holds after these bytes were appended in pieces, handed over or not.
+    async fn grown(bytes: &[u8], piece: usize, expected: u64, hand_over: bool) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let mut growing = GrowingFile::new(File::create_new(&path).unwrap());
+        growing.expect(expected, &Buffers::default()).unwrap();
+        for piece in bytes.chunks(piece) {
+            growing.append(piece).unwrap();
+            if hand_over {
+                growing.hand_over().await.unwrap();
+            }
+        }
+        tokio::task::spawn_blocking(|| drop(growing.finish().unwrap())).await.unwrap();
+        std::fs::read(&path).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_is_what_was_appended_whatever_was_expected() {
+        for length in [0, 1, BLOCK, (2 << 20) - 1, 2 << 20, 5 * (1 << 20) + 3, 8 << 20] {
+            let bytes = pattern(length);
+            for expected in [0, LARGE, length as u64, u64::MAX] {
+                for (piece, hand_over) in [(99_991, true), (400 << 10, true), (5 << 20, true), (1 << 20, false)] {
+                    let found = grown(&bytes, piece, expected, hand_over).await;
+                    assert!(found == bytes, "{length} in {piece}, {expected} expected, handed over: {hand_over}");
+                }
             }
         }
     }
 
     #[test]
+    fn who_finds_no_buffers_writes_through_the_cache() {
+        let buffers = Buffers::default();
+        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair().unwrap()).collect();
+        let mut growing = GrowingFile::new(tempfile::tempfile().unwrap());
+        growing.expect(LARGE, &buffers).unwrap();
+        assert!(growing.direct.is_none());
+        drop(pairs);
+        growing.expect(LARGE - 1, &buffers).unwrap();
+        assert!(growing.direct.is_none());
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
-    fn room_is_found_ahead_step_by_step_and_never_beyond_the_end() {
-        use std::os::unix::fs::MetadataExt as _;
-        let directory = tempfile::tempdir().unwrap();
-        let mut growing = GrowingFile::new(File::create_new(directory.path().join("file")).unwrap(), true);
-        growing.expect(ROOM + LITTLE);
-        growing.append(b"a").unwrap();
-        // A file system without such a thing is asked once.
-        assert!([ROOM, u64::MAX].contains(&growing.room), "{}", growing.room);
-        growing.append(&vec![b'b'; usize::try_from(ROOM).unwrap()]).unwrap();
-        assert!([ROOM + LITTLE, u64::MAX].contains(&growing.room), "{}", growing.room);
-        let metadata = growing.into_file().metadata().unwrap();
-        assert_eq!(metadata.len(), ROOM + 1);
-        assert!(metadata.blocks() * 512 < ROOM + 2 * LITTLE);
+    fn what_the_disk_refuses_goes_through_the_cache() {
+        use std::os::unix::fs::FileExt as _;
+        let file = tempfile::tempfile().unwrap();
+        // Where the file system knows no such thing, nothing is refused.
+        drop(use_cache(&file, false));
+        let bytes = pattern(BLOCK + 1);
+        write_at(&file, &bytes[1..], 3).unwrap();
+        let mut found = vec![0; BLOCK];
+        use_cache(&file, true).unwrap();
+        file.read_exact_at(&mut found, 3).unwrap();
+        assert!(found == bytes[1..]);
     }
 }

@@ -33,12 +33,12 @@ struct Batch {
 }
 
 impl Intake {
-    /// Hashes a piece and writes it. The writer comes back when that is done, unless it failed.
+    /// Hashes a piece and adds it to its file. The writer comes back when that is done and the next piece can be added, unless something failed.
     ///
     /// Whoever gives this up gives the file up; other bodies notice nothing.
     pub(crate) async fn take(&self, writer: BlobWriter, piece: Bytes) -> Outcome<BlobWriter> {
         let (done, written) = oneshot::channel();
-        let place = self.wait(writer, piece, done);
+        let _place = self.wait(writer, piece, done);
         tokio::task::yield_now().await;
         while written.is_empty()
             && let Some(first) = self.next()
@@ -48,9 +48,9 @@ impl Intake {
                 None => work_on_one(first),
             }
         }
-        let written = written.await.map_err(|error| Failure::internal("storing bytes", &error))?;
-        drop(place);
-        written
+        let mut writer = written.await.map_err(|error| Failure::internal("storing bytes", &error))??;
+        writer.hand_over().await.map_err(storage)?;
+        Ok(writer)
     }
 
     fn wait(&self, writer: BlobWriter, piece: Bytes, done: oneshot::Sender<Outcome<BlobWriter>>) -> Place<'_> {

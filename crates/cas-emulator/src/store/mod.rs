@@ -5,6 +5,7 @@
 
 pub(crate) mod archives;
 mod blobs;
+mod buffers;
 mod content;
 mod database;
 mod directory;
