@@ -1,6 +1,8 @@
 //! One client under load: it changes what is its own, knows what was acknowledged, and looks for it after a restart.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +11,7 @@ use cas_treehash::combine;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
 
 use crate::facts::{Change, Content, Facts, Settings};
 use crate::wire::{Answer, Call, Wire, now};
@@ -18,6 +21,9 @@ const MIB: usize = 1 << 20;
 /// How many archives a client keeps before it begins to delete, and how many vaults it makes besides.
 const ARCHIVES: usize = 10;
 const VAULTS: usize = 3;
+/// The object that is pulled, long enough to be written in more than one go.
+const OBJECT: &str = "object";
+const OBJECT_SIZE: usize = 2 * MIB + 12_345;
 /// How long a job may take, which has nothing to wait for.
 const JOB: Duration = Duration::from_secs(60);
 
@@ -42,6 +48,9 @@ pub(crate) struct Client {
     doubt: Option<Change>,
     /// The jobs that were acknowledged since the last look.
     jobs: Vec<String>,
+    /// Those among them that make an archive of the object.
+    pulls: Vec<String>,
+    object: Content,
     /// The archives whose bytes were read back already.
     proved: BTreeSet<String>,
 }
@@ -57,16 +66,26 @@ pub(crate) struct Found {
 }
 
 impl Client {
-    pub(crate) fn new(number: usize, seed: u64, credentials: Credentials) -> Self {
-        Client {
-            vault: format!("crash-{number}"),
-            random: fastrand::Rng::with_seed(seed),
+    /// A client, and the object that it pulls into archives, below the emulator's directory.
+    pub(crate) fn new(number: usize, seed: u64, credentials: Credentials, directory: &Path) -> Result<Self> {
+        let vault = format!("crash-{number}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut object = vec![0; OBJECT_SIZE];
+        random.fill(&mut object);
+        let bucket = directory.join("cos").join(&vault);
+        fs::create_dir_all(&bucket)?;
+        fs::write(bucket.join(OBJECT), &object)?;
+        Ok(Client {
+            vault,
+            random,
             credentials,
             facts: Facts::default(),
             doubt: None,
             jobs: Vec::new(),
+            pulls: Vec::new(),
+            object: Content::of(&object),
             proved: BTreeSet::new(),
-        }
+        })
     }
 
     /// Makes the vault of its archives.
@@ -94,6 +113,7 @@ impl Client {
     /// Compares everything that was acknowledged with what is there.
     pub(crate) async fn look(&mut self, address: &str) -> Result<Found> {
         let mut wire = self.connect(address).await?;
+        self.note_what_was_pulled(&mut wire).await?;
         let found = self.find(&mut wire).await?;
         let doubt = self.doubt.take();
         let settled = self.facts.settle(&found, doubt.as_ref()).map_err(anyhow::Error::msg);
@@ -227,15 +247,21 @@ impl Client {
 
     fn initiate_job(&mut self) -> (Call, u16, Change) {
         let archives: Vec<String> = self.facts.archives.keys().cloned().collect();
-        let parameters = if archives.is_empty() || self.random.u8(..4) == 0 {
-            json!({"Type": "inventory-retrieval"})
-        } else if self.random.bool() {
-            json!({"Type": "archive-retrieval", "ArchiveId": self.one_of(archives)})
-        } else {
-            json!({"Type": "push-to-cos", "ArchiveId": self.one_of(archives), "Bucket": self.vault, "Object": "pushed"})
+        let (parameters, change) = match self.random.u8(..5) {
+            0 => (json!({"Type": "pull-from-cos", "Bucket": self.vault, "Object": OBJECT}), Change::Pull(self.object)),
+            1 | 2 if !archives.is_empty() => {
+                (json!({"Type": "archive-retrieval", "ArchiveId": self.one_of(archives)}), Change::InitiateJob)
+            }
+            3 if !archives.is_empty() => {
+                let archive = self.one_of(archives);
+                let push =
+                    json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": self.vault, "Object": "pushed"});
+                (push, Change::InitiateJob)
+            }
+            _ => (json!({"Type": "inventory-retrieval"}), Change::InitiateJob),
         };
         let call = Call::new("POST", format!("/-/vaults/{}/jobs", self.vault)).body(parameters.to_string());
-        (call, 202, Change::InitiateJob)
+        (call, 202, change)
     }
 
     fn note(&mut self, change: &Change, status: u16, answer: &Answer) -> Result<()> {
@@ -245,9 +271,28 @@ impl Client {
             Some(header) => answer.headers.get(header).with_context(|| format!("{change:?}: no {header}"))?,
             None => "",
         };
-        self.facts.apply(change, id);
-        if let Change::InitiateJob = change {
-            self.jobs.push(id.to_owned());
+        match change {
+            Change::InitiateJob => self.jobs.push(id.to_owned()),
+            Change::Pull(_) => self.pulls.push(id.to_owned()),
+            _ => self.facts.apply(change, id),
+        }
+        Ok(())
+    }
+
+    /// Waits for all jobs to end, also for one that was not acknowledged, and notes the archives they have made.
+    async fn note_what_was_pulled(&mut self, wire: &mut Wire<TcpStream>) -> Result<()> {
+        let running = format!("/-/vaults/{}/jobs?completed=false", self.vault);
+        let ended = async {
+            while !array(&wire.get(&*running).await.expect(200).json()["JobList"])?.is_empty() {}
+            Ok::<_, anyhow::Error>(())
+        };
+        timeout(JOB, ended).await.with_context(|| format!("there are jobs that have not ended after {JOB:?}"))??;
+        for job in std::mem::take(&mut self.pulls) {
+            let described = wire.get(format!("/-/vaults/{}/jobs/{job}", self.vault)).await;
+            ensure!(described.status == 200, "job {job} was acknowledged and is gone: {}", described.status);
+            let described = described.json();
+            ensure!(described["StatusCode"] == "Succeeded", "job {job} failed: {described}");
+            self.facts.apply(&Change::Pull(self.object), text(&described["ArchiveId"])?);
         }
         Ok(())
     }
@@ -295,7 +340,7 @@ impl Client {
                 }
             }
         };
-        let ended = tokio::time::timeout(JOB, ended).await;
+        let ended = timeout(JOB, ended).await;
         let described = ended.with_context(|| format!("job {job} has not ended after {JOB:?}"))??;
         let archive = described["ArchiveId"].as_str().unwrap_or_default();
         let may_fail = !archive.is_empty() && !self.facts.archives.contains_key(archive);

@@ -49,6 +49,8 @@ pub(crate) enum Change {
     SetPolicy(String, Option<String>),
     SetNotification(String, Option<String>),
     InitiateJob,
+    /// A job that makes an archive. It is there once the job has ended.
+    Pull(Content),
 }
 
 impl Change {
@@ -57,7 +59,7 @@ impl Change {
         match self {
             Change::UploadArchive(_) | Change::CompleteUpload(..) => Some("x-cas-archive-id"),
             Change::InitiateUpload => Some("x-cas-multipart-upload-id"),
-            Change::InitiateJob => Some("x-cas-job-id"),
+            Change::InitiateJob | Change::Pull(_) => Some("x-cas-job-id"),
             _ => None,
         }
     }
@@ -67,7 +69,9 @@ impl Facts {
     /// Notes what a request did; `id` is what the service called it.
     pub(crate) fn apply(&mut self, change: &Change, id: &str) {
         match change {
-            Change::UploadArchive(content) => drop(self.archives.insert(id.to_owned(), *content)),
+            Change::UploadArchive(content) | Change::Pull(content) => {
+                self.archives.insert(id.to_owned(), *content);
+            }
             Change::DeleteArchive(archive) => drop(self.archives.remove(archive)),
             Change::InitiateUpload => drop(self.uploads.insert(id.to_owned(), BTreeMap::new())),
             Change::UploadPart(upload, start, content) => {

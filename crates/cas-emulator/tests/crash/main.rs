@@ -1,7 +1,7 @@
 //! Kills the emulator over and over, under load and while it starts, and holds what is there afterwards against what was acknowledged.
 //!
 //! `cargo xtask crash emulator [--kills N] [--seed S]`. Several clients upload archives in one piece and in parts, delete, change vaults and start
-//! jobs, each in vaults of its own, so that each knows exactly what must be there; one request of each may be under way at a kill, and
+//! jobs that read, push and pull, each in vaults of its own, so that each knows exactly what must be there; one request of each may be under way at a kill, and
 //! then all of it or none is there. The same seed gives the same requests and the same moments, as far as time repeats itself.
 //!
 //! A kill takes nothing from the system's memory: what this shows is the order of things. That they are synced is another matter.
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     println!("seed {}: {} kills, {CLIENTS} clients", options.seed, options.kills);
     let directory = tempfile::Builder::new().prefix("cas-crash-").tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(Story::new(directory.path(), &options).tell(options.kills));
+    let outcome = runtime.block_on(Story::new(directory.path(), &options)?.tell(options.kills));
     match outcome {
         Ok(summary) => {
             println!("{summary}");
@@ -106,11 +106,12 @@ struct Tally {
 }
 
 impl<'d> Story<'d> {
-    fn new(directory: &'d Path, options: &Options) -> Self {
+    fn new(directory: &'d Path, options: &Options) -> Result<Self> {
         let mut random = fastrand::Rng::with_seed(options.seed);
         let credentials = Account::default().credentials().clone();
-        let clients = (0..CLIENTS).map(|number| Client::new(number, random.u64(..), credentials.clone())).collect();
-        Story { directory, random, clients, tally: Tally::default() }
+        let clients = (0..CLIENTS).map(|number| Client::new(number, random.u64(..), credentials.clone(), directory));
+        let clients = clients.collect::<Result<_>>()?;
+        Ok(Story { directory, random, clients, tally: Tally::default() })
     }
 
     async fn tell(mut self, kills: u64) -> Result<Tally> {
