@@ -193,6 +193,30 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_error_of_the_thread_that_writes_is_not_lost() {
+        let (buffers, bytes) = (Buffers::default(), pattern(FULL));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        File::create(&path).unwrap();
+        for again in [true, false] {
+            // A file that cannot be written at all.
+            let mut growing = GrowingFile::new(File::open(&path).unwrap());
+            growing.expect(LARGE, &buffers).unwrap();
+            growing.append(&bytes).unwrap();
+            growing.hand_over().await.unwrap();
+            growing.append(&bytes).unwrap();
+            if again {
+                growing.hand_over().await.unwrap_err();
+            } else {
+                tokio::task::spawn_blocking(|| drop(growing.finish().unwrap_err())).await.unwrap();
+            }
+        }
+        // Nor are the buffers.
+        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair().unwrap()).collect();
+        assert_eq!(pairs.len(), 8);
+    }
+
     #[test]
     fn who_finds_no_buffers_writes_through_the_cache() {
         let buffers = Buffers::default();

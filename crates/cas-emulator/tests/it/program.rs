@@ -92,6 +92,18 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// The same for a program that should refuse to serve. If it says a word on standard output it serves, and is killed: then there is no exit code.
+fn run_refused(command: &mut Command) -> (Option<i32>, String, String) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    if !said.is_empty() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), said, String::from_utf8(output.stderr).unwrap())
+}
+
 fn fsck(directory: &Path) -> (Option<i32>, String, String) {
     run(&mut command(&["fsck", "--data", directory.to_str().unwrap()]))
 }
@@ -272,7 +284,8 @@ async fn s10_a_full_disk_is_a_server_error_and_leaves_the_old_state_intact() {
     let program = Program::start(&mut limited("-f 4096 && trap '' XFSZ", directory.path()));
     let mut wire = program.connect().await;
     wire.create_vault("photos").await;
-    let bytes = pattern(3 * MIB);
+    // So long that some of it is written while more comes in.
+    let bytes = pattern(9 * MIB);
     let archive = wire.upload("photos", &bytes[..MIB]).await;
     let too_much = Call::new("POST", "/-/vaults/photos/archives").body(&bytes).hashed();
     let mut refused = program.connect().await;
@@ -312,7 +325,7 @@ fn a_second_program_on_one_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = Program::on(directory.path());
     let data = directory.path().to_str().unwrap();
-    let (code, out, err) = run(&mut command(&["--listen", "127.0.0.1:0", "--data", data]));
+    let (code, out, err) = run_refused(&mut command(&["--listen", "127.0.0.1:0", "--data", data]));
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert_eq!(err, format!("cas-emulator: another emulator uses the directory {data}\n"));
     assert_eq!(fsck(directory.path()).0, Some(1));
@@ -328,7 +341,7 @@ fn s15_other_machines_are_let_in_only_on_request_and_not_with_the_default_key() 
         (&["--listen", "0.0.0.0:0", "--allow-remote"], "configure an account"),
         (&["--listen", "0.0.0.0:0", "--allow-remote", "--account", "a:emulator-secret-key:1"], "configure an account"),
     ] {
-        let (code, out, err) = run(&mut command(arguments));
+        let (code, out, err) = run_refused(&mut command(arguments));
         assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(err.contains(why), "{err}");
     }
