@@ -203,6 +203,10 @@ mod tests {
             // A file that cannot be written at all.
             let mut growing = GrowingFile::new(File::open(&path).unwrap());
             growing.expect(LARGE, &buffers).unwrap();
+            if growing.direct.is_none() {
+                // This system has no way around its cache, or the file system has none.
+                return;
+            }
             growing.append(&bytes).unwrap();
             growing.hand_over().await.unwrap();
             growing.append(&bytes).unwrap();
