@@ -24,8 +24,7 @@ pub(crate) fn announced(headers: &HeaderMap) -> Outcome<u64> {
 pub(crate) async fn receive(service: &Service, body: &mut RequestBody) -> Result<SealedBlob, Stop> {
     let (files, name) = (service.store.files.clone(), service.ids.file_name());
     let length = body.length();
-    let mut writer =
-        blocking(move || files.create(name).and_then(|file| file.expecting(length)).map_err(storage)).await?;
+    let mut writer = blocking(move || Ok(files.create(name).map_err(storage)?.expecting(length))).await?;
     while let Next::Piece(piece) = body.next().await? {
         writer = service.store.intake.take(writer, piece).await?;
     }

@@ -49,8 +49,7 @@ fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool>
     let opened = service.cos.open(&parameters.bucket, &parameters.object, parameters.condition.as_ref());
     let mut object = opened.map_err(storage)?.map_err(Failure::bad_request)?;
     let mut left = seek(&mut object, parameters)?;
-    let mut writer =
-        service.store.files.create(service.ids.file_name()).and_then(|file| file.expecting(left)).map_err(storage)?;
+    let mut writer = service.store.files.create(service.ids.file_name()).map_err(storage)?.expecting(left);
     let mut piece = vec![0; PIECE];
     while left > 0 {
         if !service.store.is_open() {

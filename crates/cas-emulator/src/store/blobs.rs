@@ -119,12 +119,12 @@ pub(crate) struct BlobWriter {
 
 impl BlobWriter {
     /// Says how many bytes are to come. It is no error when fewer or more do.
-    pub(crate) fn expecting(mut self, bytes: u64) -> io::Result<Self> {
+    pub(crate) fn expecting(mut self, bytes: u64) -> Self {
         // What need not reach the disk is better off in the cache.
         if self.files.durable {
-            self.file.expect(bytes, &self.files.buffers)?;
+            self.file.expect(bytes, &self.files.buffers);
         }
-        Ok(self)
+        self
     }
 
     /// Adds bytes.
@@ -195,7 +195,7 @@ pub(crate) struct NewBlob {
 }
 
 impl NewBlob {
-    /// Says that a committed row names the file.
+    /// Says that a committed row names the file, or may come to.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::buffers::{self, BLOCK, Buffer, Buffers};
 
-/// From how many bytes on a file goes around the cache.
-const LARGE: u64 = 1 << 20;
+/// How many bytes go through the cache first. Who only announces bytes, or has few, takes no buffers from the others.
+const FIRST: u64 = 1 << 20;
 
 /// How full a buffer is when it is handed to a thread that writes it. The next piece of a body still finds room.
 const FULL: usize = buffers::SIZE - (512 << 10);
@@ -18,7 +18,11 @@ const FULL: usize = buffers::SIZE - (512 << 10);
 #[derive(Debug)]
 pub(crate) struct GrowingFile {
     file: Arc<File>,
-    /// How it is written around the cache, if it is.
+    /// How many bytes went through the cache.
+    cached: u64,
+    /// Where buffers are found, while there may be a reason to look for some.
+    buffers: Option<Buffers>,
+    /// How it is written around the cache, once it is.
     direct: Option<Direct>,
 }
 
@@ -35,31 +39,40 @@ struct Direct {
 impl GrowingFile {
     /// Takes a new file.
     pub(crate) fn new(file: File) -> Self {
-        GrowingFile { file: Arc::new(file), direct: None }
+        GrowingFile { file: Arc::new(file), cached: 0, buffers: None, direct: None }
     }
 
-    /// Writes around the cache from now on, if so many bytes are worth it, there are buffers, and the file system can. Nothing may be written yet.
-    pub(crate) fn expect(&mut self, bytes: u64, buffers: &Buffers) -> io::Result<()> {
-        if bytes >= LARGE
-            && let Some([filling, other]) = buffers.pair()?
-            && use_cache(&self.file, false).is_ok()
-        {
-            self.direct = Some(Direct { filling, offset: 0, other: already(other) });
+    /// Writes around the cache as soon as there are buffers, if so many bytes are worth it and the file system can.
+    pub(crate) fn expect(&mut self, bytes: u64, buffers: &Buffers) {
+        if bytes >= 2 * FIRST && use_cache(&self.file, false).and_then(|()| use_cache(&self.file, true)).is_ok() {
+            self.buffers = Some(buffers.clone());
         }
-        Ok(())
     }
 
     /// Adds bytes at the end. Waits for the disk if a buffer is full that was not [handed over](Self::hand_over).
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(direct) = &mut self.direct else { return (&*self.file).write_all(bytes) };
-        let mut rest = direct.filling.fill(bytes);
-        while !rest.is_empty() {
-            write_at(&self.file, direct.filling.bytes(), direct.offset)?;
-            direct.offset += buffers::SIZE as u64;
-            direct.filling.truncate(0);
-            rest = direct.filling.fill(rest);
+        let bytes = if self.direct.is_some() { bytes } else { self.append_through_cache(bytes)? };
+        match &mut self.direct {
+            Some(direct) => direct.append(&self.file, bytes),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Adds bytes through the cache: all of them, or those up to the next block if the way around it is free from there on. Returns the others.
+    fn append_through_cache<'b>(&mut self, bytes: &'b [u8]) -> io::Result<&'b [u8]> {
+        let to_block = usize::try_from(self.cached.next_multiple_of(BLOCK as u64) - self.cached).unwrap_or(BLOCK);
+        let pair = match &self.buffers {
+            Some(buffers) if self.cached >= FIRST && bytes.len() >= to_block => buffers.pair(),
+            _ => None,
+        };
+        let (now, later) = bytes.split_at(if pair.is_some() { to_block } else { bytes.len() });
+        (&*self.file).write_all(now)?;
+        self.cached += now.len() as u64;
+        if let Some([filling, other]) = pair {
+            use_cache(&self.file, false)?;
+            self.direct = Some(Direct { filling, offset: self.cached, other: already(other) });
+        }
+        Ok(later)
     }
 
     /// Has a thread write what has come so far, if that is worth it, and waits until it is done with what it was given before.
@@ -90,7 +103,7 @@ impl GrowingFile {
 
     /// The file with all its bytes, which are not safe yet. Blocks.
     pub(crate) fn finish(self) -> io::Result<Arc<File>> {
-        let GrowingFile { file, direct } = self;
+        let GrowingFile { file, direct, .. } = self;
         if let Some(Direct { filling, offset, other }) = direct {
             come_back(other.blocking_recv())?;
             let (blocks, rest) = whole_blocks(filling.bytes());
@@ -101,6 +114,19 @@ impl GrowingFile {
             }
         }
         Ok(file)
+    }
+}
+
+impl Direct {
+    fn append(&mut self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = self.filling.fill(bytes);
+        while !rest.is_empty() {
+            write_at(file, self.filling.bytes(), self.offset)?;
+            self.offset += buffers::SIZE as u64;
+            self.filling.truncate(0);
+            rest = self.filling.fill(rest);
+        }
+        Ok(())
     }
 }
 
@@ -120,15 +146,13 @@ fn whole_blocks(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.len() / BLOCK * BLOCK)
 }
 
-/// Writes whole blocks to a file that goes around the cache, or through it if the disk has stricter rules than ours.
+/// Writes whole blocks to a file that goes around the cache. If that fails they go through it: there are file systems that know the flag and
+/// refuse the write, and disks with stricter rules than ours.
 fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    match write_all_at(file, bytes, offset) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            use_cache(file, true)?;
-            write_all_at(file, bytes, offset)
-        }
-        done => done,
-    }
+    let Err(error) = write_all_at(file, bytes, offset) else { return Ok(()) };
+    tracing::debug!(%error, "a write around the system's cache failed");
+    use_cache(file, true)?;
+    write_all_at(file, bytes, offset)
 }
 
 #[cfg(target_os = "linux")]
@@ -169,7 +193,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         let mut growing = GrowingFile::new(File::create_new(&path).unwrap());
-        growing.expect(expected, &Buffers::default()).unwrap();
+        growing.expect(expected, &Buffers::default());
         for piece in bytes.chunks(piece) {
             growing.append(piece).unwrap();
             if hand_over {
@@ -182,9 +206,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_what_was_appended_whatever_was_expected() {
-        for length in [0, 1, BLOCK, (2 << 20) - 1, 2 << 20, 5 * (1 << 20) + 3, 8 << 20] {
+        for length in [0, 1, BLOCK, (2 << 20) - 1, 2 << 20, 5 * (1 << 20) + 3, 9 << 20] {
             let bytes = pattern(length);
-            for expected in [0, LARGE, length as u64, u64::MAX] {
+            for expected in [0, 2 * FIRST, length as u64, u64::MAX] {
                 for (piece, hand_over) in [(99_991, true), (400 << 10, true), (5 << 20, true), (1 << 20, false)] {
                     let found = grown(&bytes, piece, expected, hand_over).await;
                     assert!(found == bytes, "{length} in {piece}, {expected} expected, handed over: {hand_over}");
@@ -193,21 +217,43 @@ mod tests {
         }
     }
 
+    /// A file that expects much and has its first bytes, unless this system has no way around its cache, or the file system has none.
+    fn begun(buffers: &Buffers, first: &[u8]) -> Option<GrowingFile> {
+        let mut growing = GrowingFile::new(tempfile::tempfile().unwrap());
+        growing.expect(u64::MAX, buffers);
+        growing.append(first).unwrap();
+        growing.buffers.is_some().then_some(growing)
+    }
+
+    #[test]
+    fn buffers_are_taken_after_the_first_bytes_and_as_soon_as_there_are_some() {
+        let buffers = Buffers::default();
+        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair()).collect();
+        let first = pattern(usize::try_from(FIRST).unwrap() + 1);
+        let Some(mut growing) = begun(&buffers, &first) else { return };
+        growing.append(&first).unwrap();
+        assert!(growing.direct.is_none(), "all buffers are in use");
+        drop(pairs);
+        growing.append(b"less than the rest of a block").unwrap();
+        assert!(growing.direct.is_none());
+        growing.append(&first).unwrap();
+        assert!(growing.direct.is_some());
+
+        let growing = begun(&buffers, &first[..FULL / 2]).unwrap();
+        assert!(growing.direct.is_none(), "too few bytes have come");
+    }
+
     #[tokio::test]
     async fn an_error_of_the_thread_that_writes_is_not_lost() {
-        let (buffers, bytes) = (Buffers::default(), pattern(FULL));
+        let (buffers, bytes) = (Buffers::default(), pattern(FULL + BLOCK));
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         File::create(&path).unwrap();
         for again in [true, false] {
-            // A file that cannot be written at all.
-            let mut growing = GrowingFile::new(File::open(&path).unwrap());
-            growing.expect(LARGE, &buffers).unwrap();
-            if growing.direct.is_none() {
-                // This system has no way around its cache, or the file system has none.
-                return;
-            }
+            let Some(mut growing) = begun(&buffers, &bytes) else { return };
             growing.append(&bytes).unwrap();
+            // From here on a file that cannot be written at all.
+            growing.file = Arc::new(File::open(&path).unwrap());
             growing.hand_over().await.unwrap();
             growing.append(&bytes).unwrap();
             if again {
@@ -217,20 +263,8 @@ mod tests {
             }
         }
         // Nor are the buffers.
-        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair().unwrap()).collect();
+        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair()).collect();
         assert_eq!(pairs.len(), 8);
-    }
-
-    #[test]
-    fn who_finds_no_buffers_writes_through_the_cache() {
-        let buffers = Buffers::default();
-        let pairs: Vec<_> = std::iter::from_fn(|| buffers.pair().unwrap()).collect();
-        let mut growing = GrowingFile::new(tempfile::tempfile().unwrap());
-        growing.expect(LARGE, &buffers).unwrap();
-        assert!(growing.direct.is_none());
-        drop(pairs);
-        growing.expect(LARGE - 1, &buffers).unwrap();
-        assert!(growing.direct.is_none());
     }
 
     #[test]
