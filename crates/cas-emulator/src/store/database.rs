@@ -9,7 +9,7 @@ use cas_http::{Timestamp, TreeHash};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// One connection that writes, and some that read what was last committed.
 #[derive(Debug)]
@@ -32,12 +32,18 @@ impl Database {
     }
 
     /// Runs `work` in a transaction that is committed when it succeeds and undone when it fails.
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Result<T, Unwritten> {
         let mut writer = lock(&self.writer);
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Failure::from)?;
         let result = work(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        let Err(error) = transaction.commit() else { return Ok(result) };
+        let failure = Failure::from(error);
+        // All of it may stand in the log, though the disk did not say that it is safe. Who reads the log after a kill takes it for committed,
+        // unless something else stands there by then.
+        match overwrite_the_log(&writer) {
+            Ok(()) => Err(Unwritten::Undone(failure)),
+            Err(_) => Err(Unwritten::InDoubt(failure)),
+        }
     }
 
     /// Runs `work` on one state of the database, whatever is written meanwhile.
@@ -87,6 +93,35 @@ fn connect(path: &Path, durable: bool) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "busy_timeout", 5000)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Why nothing was committed.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// Nothing is left of it.
+    Undone(Failure),
+    /// So far nothing is there of it. When the process is killed before anything else is committed, all of it may be there.
+    InDoubt(Failure),
+}
+
+impl From<Failure> for Unwritten {
+    fn from(failure: Failure) -> Self {
+        Unwritten::Undone(failure)
+    }
+}
+
+impl From<Unwritten> for Failure {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Undone(failure) | Unwritten::InDoubt(failure) => failure,
+        }
+    }
+}
+
+/// Commits something that changes nothing, in the place of what was written last and not committed.
+fn overwrite_the_log(writer: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta VALUES ('failed commits', 1) ON CONFLICT DO UPDATE SET value = value + 1";
+    writer.execute(sql, []).map(drop)
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

@@ -32,7 +32,7 @@ pub(crate) use intake::Intake;
 
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Outcome};
-use database::Database;
+use database::{Database, Unwritten};
 
 /// The state of one emulator.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Store {
             let sql = "INSERT INTO meta VALUES ('runs', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
             Ok(transaction.query_row(sql, [], |row| row.get(0))?)
         });
-        let run = run.map_err(|error| failed(&error.message))?;
+        let run = run.map_err(|unwritten| failed(&Failure::from(unwritten).message))?;
         let store = Store { database, files, intake: Intake::default(), run, open: RwLock::new(true), directory };
         store.remove_orphans().map_err(|error| failed(&error.message))?;
         Ok(store)
@@ -116,26 +116,33 @@ impl Store {
 
     /// [`write`](Self::write) for code that is already off the async threads.
     pub(crate) fn write_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
+        Ok(self.try_to_write(work)?)
+    }
+
+    fn try_to_write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Result<T, Unwritten> {
         // Held to the end of the work, so that nobody lets go of the directory meanwhile.
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         if !*open {
-            return Err(Failure::internal("writing", &"the emulator has ended"));
+            return Err(Failure::internal("writing", &"the emulator has ended").into());
         }
         let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
         self.remove_doomed(&doomed);
         Ok(result)
     }
 
-    /// Puts a file in its place and runs `work` with it in a transaction. The file stays if that is committed. Blocks.
+    /// Puts a file in its place and runs `work` with it in a transaction. The file stays if that is committed, or may turn out to be. Blocks.
     pub(crate) fn keep<T>(
         &self,
         sealed: SealedBlob,
         work: impl FnOnce(&Transaction<'_>, &NewBlob) -> Outcome<T>,
     ) -> Outcome<T> {
         let blob = sealed.publish().map_err(storage)?;
-        let result = self.write_now(|tx| work(tx, &blob))?;
-        blob.keep();
-        Ok(result)
+        let written = self.try_to_write(|tx| work(tx, &blob));
+        // A file that nothing names is removed at the next start; one that is missing then is lost.
+        if let Ok(_) | Err(Unwritten::InDoubt(_)) = written {
+            blob.keep();
+        }
+        Ok(written?)
     }
 
     /// Moves everything into the main file of the database, as before a clean end.
@@ -166,8 +173,11 @@ impl Store {
             }
             Ok(())
         });
-        if let Err(failure) = forgotten {
-            tracing::warn!(message = failure.message, "files were removed, and are still listed as not needed");
+        if let Err(unwritten) = forgotten {
+            tracing::warn!(
+                message = Failure::from(unwritten).message,
+                "files were removed, and are still listed as not needed"
+            );
         }
     }
 
@@ -213,4 +223,36 @@ pub(crate) fn storage(error: io::Error) -> Failure {
 fn doomed(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
     let mut select = transaction.prepare_cached("SELECT name FROM doomed")?;
     select.query_map([], |row| row.get(0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A commit fails after its work has succeeded: the database finds a row that names nothing only then.
+    const NAMES_NOTHING: &str =
+        "PRAGMA defer_foreign_keys = ON; INSERT INTO segment (archive, start, blob) VALUES (9, 0, 9)";
+
+    #[test]
+    fn a_file_stays_unless_it_is_certain_that_nothing_names_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(DataDirectory::take(root.path()).unwrap()).unwrap();
+        let sealed = |digit: &str| store.files.create(digit.repeat(40)).unwrap().seal();
+        let names = || {
+            let mut names = store.files.names().unwrap();
+            names.sort();
+            names
+        };
+
+        store.keep(sealed("1"), |_, _| Ok(())).unwrap();
+        store.keep(sealed("2"), |_, _| Err::<(), _>(Failure::not_found("vault"))).unwrap_err();
+        store.keep(sealed("3"), |tx, _| Ok(tx.execute_batch(NAMES_NOTHING)?)).unwrap_err();
+        assert_eq!(names(), ["1".repeat(40)]);
+
+        // Now the log cannot be overwritten either, so nobody knows what it says after a kill.
+        let full = "CREATE TRIGGER full BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+        store.write_now(|tx| Ok(tx.execute_batch(full)?)).unwrap();
+        store.keep(sealed("4"), |tx, _| Ok(tx.execute_batch(NAMES_NOTHING)?)).unwrap_err();
+        assert_eq!(names(), ["1", "4"].map(|digit| digit.repeat(40)));
+    }
 }
