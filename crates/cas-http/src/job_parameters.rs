@@ -266,16 +266,16 @@ impl Document for JobParameters {
             "inventory-retrieval" => JobParameters::InventoryRetrieval(InventoryRetrieval::from_object(&object)?),
             "push-to-cos" => JobParameters::PushToCos(PushToCos {
                 archive_id: object.require("ArchiveId")?,
-                bucket: object.require("Bucket")?,
-                object: object.require("Object")?,
+                bucket: object.require_text("Bucket")?,
+                object: object.require_text("Object")?,
                 range: object.parse("RetrievalByteRange")?,
                 tier: object.parse("Tier")?,
                 call_back_url: object.parse("CallBackUrl")?,
                 description: object.text("Description")?,
             }),
             "pull-from-cos" => JobParameters::PullFromCos(PullFromCos {
-                bucket: object.require("Bucket")?,
-                object: object.require("Object")?,
+                bucket: object.require_text("Bucket")?,
+                object: object.require_text("Object")?,
                 range: source_range(&object)?,
                 condition: object.object("Condition")?.as_ref().map(CosCondition::from_object).transpose()?,
                 archive_description: object.parse("ArchiveDescription")?,
@@ -364,6 +364,21 @@ mod tests {
         let condition = CosCondition { if_unmodified_since: Some("x".into()), ..CosCondition::new() };
         let text = round_trip(PullFromCos::new("b", "k").range(ByteRange::new(0, 9).unwrap()).condition(condition));
         assert!(text.contains(r#""Condition":{"If-Umodified-Since":"x"}"#), "{text}");
+    }
+
+    #[test]
+    fn buckets_and_keys_of_objects_keep_their_blanks() {
+        let id = ArchiveId::parse("a").unwrap();
+        for (bucket, object) in [("b", " k"), ("b", "k "), ("b", "\u{3000}k\t\n"), (" b\u{a0}", " ")] {
+            round_trip(PushToCos::new(&id, bucket, object));
+            round_trip(PullFromCos::new(bucket, object));
+        }
+        for missing in [r#""Bucket":"","Object":"o""#, r#""Bucket":"b","Object":"""#, r#""Bucket":"b","Object":null"#] {
+            for job in [r#""Type":"push-to-cos","ArchiveId":"a""#, r#""Type":"pull-from-cos""#] {
+                let error = JobParameters::from_json(format!("{{{job},{missing}}}").as_bytes()).unwrap_err();
+                assert!(error.is_missing(), "{missing}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl JsonObject {
         }
     }
 
-    /// A text of some type; an empty one counts as absent.
+    /// A text of some type, without blanks around it; an empty one counts as absent.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl JsonObject {
         }
     }
 
-    /// A text of some type that must be there.
+    /// A text of some type, without blanks around it, that must be there.
     ///
     /// # Errors
     ///
@@ -91,6 +91,15 @@ impl JsonObject {
         T::Err: Display,
     {
         self.parse(key)?.ok_or_else(|| WireError::missing(key))
+    }
+
+    /// A text that must be there and not be empty, with its blanks: in a name they are characters like any other.
+    ///
+    /// # Errors
+    ///
+    /// When it is absent or not a text.
+    pub fn require_text(&self, key: &'static str) -> Result<String, WireError> {
+        self.text(key)?.filter(|text| !text.is_empty()).ok_or_else(|| WireError::missing(key))
     }
 
     /// A count or size: a number, or a string of digits.

@@ -434,6 +434,19 @@ async fn an_archive_is_pushed_to_cos_and_pulled_back() {
 }
 
 #[tokio::test]
+async fn objects_whose_keys_differ_in_a_blank_are_two() {
+    let emulator = with_photos().await;
+    let mut wire = connect(&emulator);
+    emulator.cos().put("b", "k", b"another").unwrap();
+    let archive = wire.upload("photos", b"hello").await;
+    let push = json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b", "Object": " k"});
+    let job = wire.job("photos", push).await;
+    assert_eq!(finished(&mut wire, &job).await["Object"], " k");
+    assert_eq!(emulator.cos().get("b", "k").unwrap(), b"another");
+    assert_eq!(emulator.cos().get("b", " k").unwrap(), b"hello");
+}
+
+#[tokio::test]
 async fn a_pull_fails_when_the_object_is_not_there_or_not_as_it_should_be() {
     let emulator = with_photos().await;
     let mut wire = connect(&emulator);
