@@ -272,17 +272,37 @@ text_type! {
 }
 
 text_type! {
-    /// Free text kept with an archive: 1 to 1024 bytes of UTF-8, no control characters, no space at either end.
+    /// Free text kept with an archive. It is fixed at upload time and comes back only in inventories.
     ///
-    /// It travels in a header, which would lose such spaces. It is fixed at upload time and comes back only in inventories.
+    /// One that is sent has 1 to 1024 bytes of UTF-8, no control characters, and no space at either end: it travels in a header, which loses
+    /// spaces and tabs there, though no other blanks. A server keeps more of what others send ([`Text`](crate::wire::Text)): 1024 bytes of
+    /// Latin-1, tabs, control characters beyond ASCII, and in JSON spaces at the ends.
     Description, "description", |text| {
-        if text.is_empty() || text.len() > 1024 {
+        if text.is_empty() || text.len() > Description::MAX_BYTES {
             return Err("expected 1 to 1024 bytes of UTF-8");
         }
-        if text.trim() != text {
+        if text.trim_matches([' ', '\t']) != text {
             return Err("a space at the beginning or end would be lost on the way");
         }
         no_control(text)
+    }
+}
+
+impl Description {
+    /// How long one may be on its way.
+    pub(crate) const MAX_BYTES: usize = 1024;
+
+    /// Takes a text that came, or was kept since. Each of its characters was at least one byte on its way.
+    pub(crate) fn received(text: &str) -> Result<Self, InvalidValue> {
+        let invalid = |why| InvalidValue::new("description", why, text);
+        if text.is_empty() || text.chars().count() > Self::MAX_BYTES {
+            return Err(invalid("expected 1 to 1024 bytes"));
+        }
+        // In a header these cannot come; a value that has them could not be sent on in one.
+        if text.chars().any(|c| c.is_ascii_control() && c != '\t') {
+            return Err(invalid("control characters other than a tab are not allowed"));
+        }
+        Ok(Description(text.into()))
     }
 }
 
@@ -385,12 +405,13 @@ mod tests {
     }
 
     #[test]
-    fn a_description_keeps_what_a_header_keeps() {
-        assert!(Description::parse("报告 2024/Q1~a+b").is_ok());
-        for bad in ["", " x", "x ", "a\nb", "a\u{7f}", &"é".repeat(513)] {
+    fn a_description_that_is_sent_keeps_what_a_header_keeps() {
+        for good in ["报告 2024/Q1~a+b", "x\u{3000}", "\u{a0}x", "\u{2028}x", &"é".repeat(512)] {
+            assert!(Description::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", " ", " x", "x ", "\tx", "a\nb", "a\tb", "a\u{7f}", "\u{85}x", &"é".repeat(513)] {
             assert!(Description::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(Description::parse("é".repeat(512)).is_ok(), "1024 bytes are allowed");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::id::{ArchiveId, Description, InvalidValue, InventoryLimit, Marker};
 use crate::json::{Document, JsonObject, JsonWriter};
 use crate::range::{ByteRange, RetrievalRange};
 use crate::timestamp::Timestamp;
-use crate::wire::WireError;
+use crate::wire::{Text, WireError};
 
 /// What a job is to do: the body of `InitiateJob`.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,7 +278,7 @@ impl Document for JobParameters {
                 object: object.require_text("Object")?,
                 range: source_range(&object)?,
                 condition: object.object("Condition")?.as_ref().map(CosCondition::from_object).transpose()?,
-                archive_description: object.parse("ArchiveDescription")?,
+                archive_description: archive_description(&object)?,
                 call_back_url: object.parse("CallBackUrl")?,
                 description: object.text("Description")?,
             }),
@@ -330,6 +330,13 @@ fn source_range(object: &JsonObject) -> Result<Option<ByteRange>, WireError> {
     range.map(Some).map_err(|error: InvalidValue| WireError::invalid("Range", error.to_string()))
 }
 
+/// The description of the new archive, with its blanks: nothing takes them away from a JSON text.
+fn archive_description(object: &JsonObject) -> Result<Option<Description>, WireError> {
+    const KEY: &str = "ArchiveDescription";
+    let text = object.text(KEY)?.filter(|text| !text.is_empty());
+    text.map(|text| Description::from_bytes(text.as_bytes()).map_err(|why| WireError::invalid(KEY, why))).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,6 +386,25 @@ mod tests {
                 assert!(error.is_missing(), "{missing}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn the_description_of_a_pulled_archive_keeps_its_blanks() {
+        let read = |description: &str| {
+            let value = Value::from(description);
+            let text = format!(r#"{{"Type":"pull-from-cos","Bucket":"b","Object":"o","ArchiveDescription":{value}}}"#);
+            JobParameters::from_json(text.as_bytes())
+        };
+        for kept in [" lead", "trail ", "\u{3000}x", "a\tb", " ", &"é".repeat(512)] {
+            let read = read(kept).unwrap();
+            let JobParameters::PullFromCos(job) = &read else { panic!("another job: {read:?}") };
+            assert_eq!(job.archive_description.as_ref().map(Description::as_str), Some(kept));
+            assert_eq!(JobParameters::from_json(&read.to_json()).unwrap(), read);
+        }
+        for refused in ["a\nb", "\0", "\u{7f}", &"é".repeat(513)] {
+            assert_eq!(read(refused).unwrap_err().field(), "ArchiveDescription", "{refused:?}");
+        }
+        assert_eq!(read("").unwrap(), PullFromCos::new("b", "o").into());
     }
 
     #[test]

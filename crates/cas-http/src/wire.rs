@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use crate::id::Uid;
+use crate::id::{Description, Uid};
 use crate::json::Document;
 
 /// Something that came over the wire, or should have, and could not be read: which field, and what is wrong with it.
@@ -91,6 +91,15 @@ pub trait Text: Sized {
     ///
     /// What is wrong with it, in words.
     fn from_text(text: &str) -> Result<Self, String>;
+
+    /// Reads the bytes that came: as UTF-8, or as Latin-1 when they are not, which an official client sends.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in words.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        Self::from_text(&text_of(bytes))
+    }
 }
 
 /// For types whose text, as `$text` gives it, and `FromStr` are already the form that travels.
@@ -118,7 +127,6 @@ text_by_parse!(
     crate::id::JobId,
     crate::id::RequestId,
     crate::id::Marker,
-    crate::id::Description,
 );
 
 text_by_parse!(
@@ -148,6 +156,24 @@ impl Text for crate::range::PartRange {
 
     fn from_text(text: &str) -> Result<Self, String> {
         Self::from_content_range(text).map_err(|error| error.to_string())
+    }
+}
+
+/// A description is read as it came: what [`Description::parse`] asks of whoever sends one, is not asked here.
+impl Text for Description {
+    fn to_text(&self) -> Cow<'_, str> {
+        self.as_str().into()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Description::received(text).map_err(|error| error.to_string())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > Description::MAX_BYTES {
+            return Err(format!("expected at most {} bytes, found {}", Description::MAX_BYTES, bytes.len()));
+        }
+        Self::from_text(&text_of(bytes))
     }
 }
 
@@ -566,7 +592,7 @@ impl<'r> RequestReader<'r> {
         }
     }
 
-    /// A header, if it is there and not empty. Bytes that are not UTF-8 are read as Latin-1, which an official client sends.
+    /// A header, if it is there and not empty.
     ///
     /// # Errors
     ///
@@ -585,7 +611,7 @@ impl<'r> RequestReader<'r> {
     }
 }
 
-/// A header's value as a type, if it is there and not empty. Bytes that are not UTF-8 are read as Latin-1.
+/// A header's value as a type, if it is there and not empty.
 ///
 /// # Errors
 ///
@@ -596,12 +622,12 @@ pub fn read_header<T: Text>(headers: &HeaderMap, name: HeaderName) -> Result<Opt
     if values.any(|other| other != value) {
         return Err(WireError::invalid(name.as_str().to_owned(), "it is there twice, with two values"));
     }
-    let text = text_of(value.as_bytes());
-    let text = text.trim();
-    if text.is_empty() {
+    // Of what is blank in ASCII, a header has only spaces and tabs; those around a value are not part of it, other blanks are.
+    let value = value.as_bytes().trim_ascii();
+    if value.is_empty() {
         return Ok(None);
     }
-    T::from_text(text).map(Some).map_err(|why| WireError::invalid(name.as_str().to_owned(), why))
+    T::from_bytes(value).map(Some).map_err(|why| WireError::invalid(name.as_str().to_owned(), why))
 }
 
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
@@ -628,7 +654,39 @@ pub fn query_pairs(query: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::X_CAS_ARCHIVE_DESCRIPTION;
     use crate::ops::DeleteArchive;
+
+    #[test]
+    fn a_description_is_read_as_it_came() {
+        let read = |value: &[u8]| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let headers = HeaderMap::from_iter([(X_CAS_ARCHIVE_DESCRIPTION, value)]);
+            read_header::<Description>(&headers, X_CAS_ARCHIVE_DESCRIPTION)
+        };
+        let (long, latin) = ("é".repeat(1024), [0xe9; 1024]);
+        for (sent, kept) in [
+            ("x\u{3000}".as_bytes(), Some("x\u{3000}")),
+            ("\u{a0}x".as_bytes(), Some("\u{a0}x")),
+            ("\u{2028}x".as_bytes(), Some("\u{2028}x")),
+            (b"caf\xe9\xa0", Some("café\u{a0}")),
+            (b"\x85x", Some("\u{85}x")),
+            (b" a\tb \t", Some("a\tb")),
+            (&latin, Some(long.as_str())),
+            (b"", None),
+            (b" \t", None),
+        ] {
+            assert_eq!(
+                read(sent).unwrap().as_ref().map(Description::as_str),
+                kept,
+                "{:?}",
+                sent.escape_ascii().to_string()
+            );
+        }
+        for long in [&[b'x'; 1025][..], &[0xe9; 1025], "é".repeat(513).as_bytes()] {
+            assert!(read(long).is_err(), "{} bytes", long.len());
+        }
+    }
 
     #[test]
     #[should_panic(expected = "the path has no value for what comes at `{archive_id}`")]

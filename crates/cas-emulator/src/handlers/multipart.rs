@@ -8,6 +8,7 @@ use cas_api::{Part, PartList, UploadDescription, UploadList};
 use cas_http::ops::{
     AbortMultipartUpload, CompleteMultipartUpload, InitiateMultipartUpload, ListMultipartUploads, ListParts, UploadPart,
 };
+use cas_http::wire::Text as _;
 use cas_http::{ByteRange, Description, Marker, PartRange, PartSize, TreeHash};
 use cas_treehash::combine;
 use http::{HeaderMap, Response};
@@ -99,7 +100,7 @@ pub(crate) async fn complete(
             archive_id: id,
             size: operation.size.bytes(),
             tree_hash: operation.tree_hash,
-            description: Description::parse(&upload.description).ok(),
+            description: Description::from_text(&upload.description).ok(),
             created: scope.now,
         };
         uploads::complete(tx, vault.id, &upload, &archive)

@@ -240,16 +240,35 @@ async fn an_archive_is_deleted_once() {
     assert_eq!(wire.delete("/-/vaults/photos/archives/never").await.error(), "404 ResourceNotFoundException");
 }
 
+/// Both ways to upload, since they keep descriptions in places of their own.
 #[tokio::test]
-async fn a_latin_1_description_is_read_and_comes_back_as_utf_8() {
+async fn a_description_comes_back_as_it_was_sent() {
     let emulator = emulator().await;
     let mut wire = connect(&emulator);
     wire.create_vault("photos").await;
-    let call = Call::new("POST", "/-/vaults/photos/archives").header("x-cas-archive-description", b"caf\xe9");
-    wire.send(call.body("hello").hashed()).await.expect(201);
-    let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
-    let inventory = wire.output("photos", &job, None).await.json();
-    assert_eq!(inventory["ArchiveList"][0]["ArchiveDescription"], "café");
+    let long = "é".repeat(1024);
+    for (sent, kept) in [
+        (&b"caf\xe9"[..], "café"),
+        (b"caf\xe9\xa0", "café\u{a0}"),
+        ("\u{3000}x\u{2028}".as_bytes(), "\u{3000}x\u{2028}"),
+        (b"a\tb", "a\tb"),
+        (&[0xe9; 1024], long.as_str()),
+    ] {
+        let described = |path| Call::new("POST", path).header("x-cas-archive-description", sent);
+        let call = described("/-/vaults/photos/archives").body("hello").hashed();
+        let whole = wire.send(call).await.expect(201).headers["x-cas-archive-id"].clone();
+        let call = described("/-/vaults/photos/multipart-uploads").header("x-cas-part-size", MIB.to_string());
+        let upload = wire.send(call).await.expect(201).headers["x-cas-multipart-upload-id"].clone();
+        wire.upload_part("photos", &upload, 0, b"hello").await.expect(204);
+        let in_parts = wire.complete("photos", &upload, b"hello").await.headers["x-cas-archive-id"].clone();
+
+        let job = wire.job("photos", json!({"Type": "inventory-retrieval"})).await;
+        let inventory = wire.output("photos", &job, None).await.json();
+        for id in [whole, in_parts] {
+            let mut listed = inventory["ArchiveList"].as_array().unwrap().iter();
+            assert_eq!(listed.find(|archive| archive["ArchiveId"] == id).unwrap()["ArchiveDescription"], kept);
+        }
+    }
 }
 
 // Multipart uploads.
