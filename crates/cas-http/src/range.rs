@@ -160,17 +160,26 @@ impl fmt::Display for OutputRange {
 impl FromStr for OutputRange {
     type Err = InvalidValue;
 
+    /// Reads the three forms. The unit may be written in any case, and numbers may be as large as they like.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let invalid = || InvalidValue::new("range", "expected bytes=FIRST-LAST, both included", text);
-        let range = text.strip_prefix("bytes=").ok_or_else(invalid)?.trim();
-        if let Some(count) = range.strip_prefix('-') {
-            return decimal(count).filter(|_| !count.is_empty()).map(OutputRange::Last).ok_or_else(invalid);
+        let number = |digits| position(digits).ok_or_else(invalid);
+        let (unit, range) = text.split_once('=').ok_or_else(invalid)?;
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return Err(invalid());
         }
-        match range.strip_suffix('-') {
-            Some(start) => decimal(start).map(OutputRange::From).ok_or_else(invalid),
-            None => range.parse().map(OutputRange::Exact).map_err(|_| invalid()),
-        }
+        Ok(match range.trim().split_once('-').ok_or_else(invalid)? {
+            ("", count) => OutputRange::Last(number(count)?),
+            (start, "") => OutputRange::From(number(start)?),
+            (start, end) => OutputRange::Exact(ByteRange::new(number(start)?, number(end)?).map_err(|_| invalid())?),
+        })
     }
+}
+
+/// A place in an output. The last one that a range can have is beyond every output, and stands for all that are further.
+fn position(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX).min(u64::MAX - 1))
 }
 
 /// The bytes a job retrieves of an archive: it begins on a MiB, and ends before one or with the archive.
@@ -543,8 +552,43 @@ mod tests {
             assert_eq!(parsed.to_string(), text);
             assert_eq!(parsed.within(size), selected, "{text} of {size}");
         }
-        for bad in ["bytes=", "bytes=-", "bytes=a-b", "0-1", "bytes=1-0", "bytes=0-1,3-4", "bytes=+1-2", "bytes=--1"] {
+        for bad in [
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "0-1",
+            "bytes=1-0",
+            "bytes=0-1,3-4",
+            "bytes=+1-2",
+            "bytes=--1",
+            "bytes=1-2-",
+            "bits=0-1",
+        ] {
             assert!(bad.parse::<OutputRange>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_range_may_name_bytes_that_no_output_has() {
+        let all = Some(range(0, 9));
+        for (text, selected) in [
+            ("bytes=0-18446744073709551614", all),
+            ("bytes=0-18446744073709551615", all),
+            ("bytes=0-18446744073709551616", all),
+            ("bytes=0-99999999999999999999999999", all),
+            ("bytes=-18446744073709551615", all),
+            ("bytes=-18446744073709551616", all),
+            ("bytes=18446744073709551615-", None),
+            ("bytes=18446744073709551616-", None),
+            ("bytes=18446744073709551616-18446744073709551617", None),
+            ("Bytes=0-9", all),
+            ("BYTES=-10", all),
+        ] {
+            let parsed: OutputRange = text.parse().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(parsed.within(10), selected, "{text}");
+            if let OutputRange::Exact(range) = parsed {
+                assert_ne!(range.len(), 0, "{text}");
+            }
         }
     }
 

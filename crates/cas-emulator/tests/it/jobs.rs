@@ -205,12 +205,12 @@ async fn a_range_beyond_the_output_is_told_the_size() {
     let archive = wire.upload("photos", b"hello").await;
     let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
     wire.describe_job("photos", &job).await;
-    for range in ["bytes=5-", "bytes=5-9", "bytes=-0"] {
+    for range in ["bytes=5-", "bytes=5-9", "bytes=-0", "bytes=18446744073709551616-"] {
         let answer = wire.output("photos", &job, Some(range)).await;
         assert_eq!(answer.error(), "416 InvalidParameterValueException", "{range}");
         assert_eq!(answer.headers["content-range"], "bytes */5");
     }
-    for range in ["bytes=3-1", "bytes=0-1,3-4", "0-1", "bytes=18446744073709551616-"] {
+    for range in ["bytes=3-1", "bytes=0-1,3-4", "0-1"] {
         let answer = wire.output("photos", &job, Some(range)).await;
         assert_eq!(answer.error(), "400 InvalidParameterValueException", "{range}");
     }
