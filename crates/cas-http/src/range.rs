@@ -317,13 +317,18 @@ impl PartRange {
         format!("bytes {}/*", self.0)
     }
 
-    /// Reads the text of a `Content-Range` header: `/*`, a total or nothing may follow the range.
+    /// Reads the text of a `Content-Range` header: `/*`, a number or nothing may follow the range. The number is not compared with
+    /// the range: no page says what it counts.
     ///
     /// # Errors
     ///
     /// When the text is not such a range.
     pub fn from_content_range(text: &str) -> Result<Self, InvalidValue> {
-        ContentRange::from_str(text).map(|range| PartRange(range.bytes))
+        let (bytes, total) = content_range(text)?;
+        match total {
+            Some(total) if !total.bytes().all(|b| b.is_ascii_digit()) => Err(invalid_content_range(text)),
+            _ => Ok(PartRange(bytes)),
+        }
     }
 }
 
@@ -376,18 +381,26 @@ impl FromStr for ContentRange {
 
     /// Reads `bytes a-b/total`, `bytes a-b/*` and `bytes a-b`: the service's page does not show the exact form.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let invalid = || InvalidValue::new("content range", "expected bytes FIRST-LAST/TOTAL", text);
-        let range = text.trim().strip_prefix("bytes").ok_or_else(invalid)?.trim_start_matches([' ', '=']);
-        let (bytes, total) = match range.split_once('/') {
-            None | Some((_, "" | "*")) => (range.split('/').next().unwrap_or_default(), None),
-            Some((bytes, total)) => (bytes, Some(decimal(total).ok_or_else(invalid)?)),
-        };
-        let bytes: ByteRange = bytes.trim().parse().map_err(|_| invalid())?;
+        let (bytes, total) = content_range(text)?;
+        let total = total.map(|total| decimal(total).ok_or_else(|| invalid_content_range(text))).transpose()?;
         match total {
-            Some(total) if bytes.end >= total => Err(invalid()),
+            Some(total) if bytes.end >= total => Err(invalid_content_range(text)),
             _ => Ok(ContentRange { bytes, total }),
         }
     }
+}
+
+/// The range in the text of a `Content-Range` header, and what follows it, if that is more than `*`.
+fn content_range(text: &str) -> Result<(ByteRange, Option<&str>), InvalidValue> {
+    let invalid = || invalid_content_range(text);
+    let range = text.trim().strip_prefix("bytes").ok_or_else(invalid)?.trim_start_matches([' ', '=']);
+    let (bytes, total) = range.split_once('/').unwrap_or((range, "*"));
+    let bytes = bytes.trim().parse().map_err(|_| invalid())?;
+    Ok((bytes, Some(total).filter(|total| !matches!(*total, "" | "*"))))
+}
+
+fn invalid_content_range(text: &str) -> InvalidValue {
+    InvalidValue::new("content range", "expected bytes FIRST-LAST/TOTAL", text)
 }
 
 /// The size of every part of a multipart upload but the last: 1 MiB × 2ⁿ, from 1 MiB to 4 GiB.
@@ -635,12 +648,29 @@ mod tests {
 
     #[test]
     fn a_part_range_is_read_as_official_clients_write_it() {
-        for text in ["bytes 0-1048575/*", "bytes 0-1048575/5000000", "bytes 0-1048575", "bytes=0-1048575/*"] {
+        for text in [
+            "bytes 0-1048575/*",
+            "bytes 0-1048575/5000000",
+            "bytes 0-1048575",
+            "bytes=0-1048575/*",
+            "bytes 0-1048575/",
+            "bytes 0-1048575/1048575",
+            "bytes 0-1048575/0",
+            "bytes 0-1048575/18446744073709551616",
+        ] {
             assert_eq!(PartRange::from_content_range(text).unwrap(), PartRange(range(0, 1_048_575)), "{text}");
         }
         assert_eq!(PartRange(range(0, 1_048_575)).to_content_range(), "bytes 0-1048575/*");
-        for bad in ["", "bytes */5", "bytes 5-4/*", "bytes 0-9/9", "bits 0-1/*", "bytes 0-1/x"] {
+        for bad in ["", "bytes */5", "bytes 5-4/*", "bits 0-1/*", "bytes 0-1/x", "bytes 0-1/2/3", "bytes 0-1/-5"] {
             assert!(PartRange::from_content_range(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_content_range_of_an_answer_has_a_total_that_holds_it() {
+        assert_eq!("bytes 0-9/10".parse(), Ok(ContentRange { bytes: range(0, 9), total: Some(10) }));
+        for bad in ["bytes 0-9/9", "bytes 1048576-2097151/1048576", "bytes 0-9/18446744073709551616", "bytes 0-9/x"] {
+            assert!(bad.parse::<ContentRange>().is_err(), "{bad:?}");
         }
     }
 
