@@ -191,6 +191,8 @@ impl JobDescription {
         let status: JobStatus = object.require("StatusCode")?;
         let ended = matches!(status, JobStatus::Succeeded | JobStatus::Failed);
         let address: Option<String> = object.parse("CallBackUrl")?.or(object.parse("JobCallBackUrl")?);
+        // As it was sent: in the name of an object a blank is a character like any other.
+        let text = |key| Ok::<_, WireError>(object.text(key)?.filter(|text| !text.is_empty()));
         Ok(JobDescription {
             job_id: object.require("JobId")?,
             action,
@@ -199,7 +201,7 @@ impl JobDescription {
             status_message: object.parse("StatusMessage")?,
             creation_date: object.parse("CreationDate")?,
             completion_date: object.parse("CompletionDate")?,
-            description: object.parse("JobDescription")?,
+            description: text("JobDescription")?,
             call_back_url: address.map(CallbackUrl::repeated),
             vault_qcs: object.parse("VaultQCS")?,
             archive_id,
@@ -210,8 +212,8 @@ impl JobDescription {
             tier: object.parse("Tier")?,
             inventory_size: object.number("InventorySizeInBytes")?,
             inventory,
-            bucket: object.parse("Bucket")?,
-            object: object.parse("Object")?,
+            bucket: text("Bucket")?,
+            object: text("Object")?,
             object_range: object.parse("Range")?,
             condition: object.object("Condition")?.as_ref().map(CosCondition::from_object).transpose()?,
             archive_description: object.text("ArchiveDescription")?,
@@ -331,6 +333,13 @@ mod tests {
         let object = JsonObject::from_slice(&text).unwrap();
         let keys: Vec<&str> = object.iter().map(|(key, _)| key).collect();
         assert_eq!(keys, KEYS);
+    }
+
+    #[test]
+    fn names_and_texts_keep_their_blanks() {
+        let text = r#"{"Action":"PushToCOS","JobId":"j","StatusCode":"Succeeded","Bucket":"","Object":" k ","JobDescription":" why"}"#;
+        let job = read(text);
+        assert_eq!([job.bucket, job.object, job.description], [None, Some(" k ".to_owned()), Some(" why".to_owned())]);
     }
 
     #[test]
