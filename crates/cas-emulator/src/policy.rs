@@ -1,12 +1,12 @@
 //! The access policy of a vault: whether it lets another account do something (`docs/protocol.md` §7.1).
 //!
 //! The service's pages do not say what happens when statements contradict each other: here a deny wins, and what cannot be understood
-//! allows nothing and denies everything it is about.
+//! allows nothing and denies everything it may be about.
 
 use std::net::IpAddr;
 
 use cas_http::{AppId, Timestamp};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Somebody who wants to do something.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(crate) struct Attempt<'a> {
 pub(crate) fn allows(policy: &str, attempt: &Attempt<'_>) -> bool {
     let Ok(document) = serde_json::from_str::<Value>(policy) else { return false };
     let statements = document.get("statement").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let applies = |effect: Effect| statements.iter().any(|statement| applies(statement, effect, attempt));
-    applies(Effect::Allow) && !applies(Effect::Deny)
+    let has = |effect: Effect| statements.iter().any(|statement| has_effect(statement, effect, attempt));
+    has(Effect::Allow) && !has(Effect::Deny)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,102 +38,132 @@ enum Effect {
     Deny,
 }
 
-fn applies(statement: &Value, effect: Effect, attempt: &Attempt<'_>) -> bool {
-    let Some(statement) = statement.as_object() else { return false };
-    let says = statement.get("effect").and_then(Value::as_str).unwrap_or_default();
-    let wanted = if effect == Effect::Allow { "allow" } else { "deny" };
-    says.eq_ignore_ascii_case(wanted)
-        && names_principal(statement.get("principal"), attempt)
-        && names(statement.get("action"), |action| names_action(action, attempt))
-        && names(statement.get("resource"), |resource| names_resource(resource, attempt))
-        && conditions_hold(statement.get("condition"), effect, attempt)
+/// Whether a statement allows it, or denies it. What may be about the attempt, as far as it is understood, denies it and does not allow it.
+fn has_effect(statement: &Value, effect: Effect, attempt: &Attempt<'_>) -> bool {
+    effect_of(statement) == effect && applies(statement, attempt).unwrap_or(effect == Effect::Deny)
 }
 
-/// Whether a string, or one of a list of strings, passes.
-fn names(value: Option<&Value>, mut passes: impl FnMut(&str) -> bool) -> bool {
-    match value {
-        Some(Value::String(text)) => passes(text.trim()),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).any(|text| passes(text.trim())),
-        _ => false,
+/// Only what is surely an allow is one.
+fn effect_of(statement: &Value) -> Effect {
+    match statement.get("effect").and_then(Value::as_str) {
+        Some(effect) if effect.eq_ignore_ascii_case("allow") => Effect::Allow,
+        _ => Effect::Deny,
+    }
+}
+
+// From here on `None` is the answer of what is not understood.
+
+/// Whether a statement is about the attempt.
+fn applies(statement: &Value, attempt: &Attempt<'_>) -> Option<bool> {
+    let statement = statement.as_object()?;
+    all([
+        names_principal(statement.get("principal"), attempt),
+        names(statement.get("action"), |action| names_action(action, attempt)),
+        names(statement.get("resource"), |resource| names_resource(resource, attempt)),
+        conditions_hold(statement.get("condition"), attempt),
+    ])
+}
+
+/// One part that is surely false decides, whatever the others mean.
+fn all(parts: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
+    let mut understood = true;
+    for part in parts {
+        match part {
+            Some(true) => {}
+            Some(false) => return Some(false),
+            None => understood = false,
+        }
+    }
+    understood.then_some(true)
+}
+
+/// One part that is surely true decides, whatever the others mean.
+fn any(parts: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
+    not(all(parts.into_iter().map(not)))
+}
+
+fn not(part: Option<bool>) -> Option<bool> {
+    part.map(|part| !part)
+}
+
+/// Whether a string, or one of a list of strings, passes. A list of nothing is not understood.
+fn names(value: Option<&Value>, passes: impl Fn(&str) -> Option<bool>) -> Option<bool> {
+    match value? {
+        Value::String(text) => passes(text.trim()),
+        Value::Array(list) if !list.is_empty() => any(list.iter().map(|text| passes(text.as_str()?.trim()))),
+        _ => None,
     }
 }
 
 /// `{"qcs": ["qcs::cam::uin/<root>:uin/<sub>", …]}`; 0 stands for everybody.
-fn names_principal(principal: Option<&Value>, attempt: &Attempt<'_>) -> bool {
-    let names_us = |text: &str| {
-        let text = text.strip_prefix("qcs::cam::").unwrap_or(text);
-        let numbers = |text: &str| {
-            matches!(text.strip_prefix("uin/"), Some("0" | "*")) || text.strip_prefix("uin/") == Some(attempt.uin)
-        };
-        text == "*" || text.split(':').all(numbers)
+fn names_principal(principal: Option<&Value>, attempt: &Attempt<'_>) -> Option<bool> {
+    let names_us = |text: &str| match text.strip_prefix("qcs::cam::").unwrap_or(text) {
+        "*" => Some(true),
+        users => all(users.split(':').map(|user| match user.strip_prefix("uin/")? {
+            "0" | "*" => Some(true),
+            number if number == attempt.uin => Some(true),
+            number => number.parse::<u64>().is_ok().then_some(false),
+        })),
     };
-    match principal {
-        Some(Value::Object(object)) => names(object.get("qcs"), names_us),
-        other => names(other, names_us),
+    match principal? {
+        Value::Object(kinds) if kinds.len() == 1 => names(kinds.get("qcs"), names_us),
+        Value::Object(_) => None,
+        other => names(Some(other), names_us),
     }
 }
 
 /// `name/cas:<Action>`, with or without `name/`; `*` stands for any text.
-fn names_action(pattern: &str, attempt: &Attempt<'_>) -> bool {
-    let pattern = pattern.strip_prefix("name/").unwrap_or(pattern);
-    pattern == "*" || pattern.strip_prefix("cas:").is_some_and(|pattern| matches(pattern, attempt.action))
+fn names_action(pattern: &str, attempt: &Attempt<'_>) -> Option<bool> {
+    match pattern.strip_prefix("name/").unwrap_or(pattern) {
+        "*" => Some(true),
+        pattern => {
+            let (service, action) = pattern.split_once(':')?;
+            all([matches(service, "cas"), matches(action, attempt.action)])
+        }
+    }
 }
 
-/// `qcs::cas:<Region>:uid/<APPID>:vaults/<Vault>`, in older pages `vault/<Vault>`; `*` stands for any text.
-fn names_resource(pattern: &str, attempt: &Attempt<'_>) -> bool {
+/// `qcs::cas:<Region>:uid/<APPID>:vaults/<Vault>`, in older pages `vault/<Vault>`; `*` stands for any text. An empty region or owner is any.
+fn names_resource(pattern: &str, attempt: &Attempt<'_>) -> Option<bool> {
     if pattern == "*" {
-        return true;
+        return Some(true);
     }
-    let mut elements = pattern.split(':');
-    let ["qcs", _, "cas", region, owner, vault] = std::array::from_fn(|_| elements.next().unwrap_or_default()) else {
-        return false;
-    };
+    let elements: Vec<&str> = pattern.splitn(6, ':').collect();
+    let ["qcs", _, service, region, owner, vault] = elements[..] else { return None };
     let vault = vault.strip_prefix("vaults/").or_else(|| vault.strip_prefix("vault/"));
-    elements.next().is_none()
-        && (region.is_empty() || matches(region, attempt.region))
-        && (owner.is_empty() || matches(owner, &format!("uid/{}", attempt.owner)))
-        && vault.is_some_and(|vault| matches(vault, attempt.vault))
+    all([
+        matches(service, "cas"),
+        if region.is_empty() { Some(true) } else { matches(region, attempt.region) },
+        match owner {
+            "" | "*" => Some(true),
+            owner => owner.strip_prefix("uid/").and_then(|owner| matches(owner, &attempt.owner.to_string())),
+        },
+        vault.and_then(|vault| matches(vault, attempt.vault)),
+    ])
 }
 
 /// `{operator: {key: values}}`: all must hold.
-fn conditions_hold(conditions: Option<&Value>, effect: Effect, attempt: &Attempt<'_>) -> bool {
-    let conditions = match conditions {
-        None | Some(Value::Null) => return true,
-        Some(Value::Object(conditions)) => conditions,
-        Some(_) => return effect == Effect::Deny,
-    };
-    conditions.iter().all(|(operator, operands)| {
-        let holds = operands.as_object().and_then(|operands| condition_holds(operator, operands, attempt));
-        // What is not understood must not open anything.
-        holds.unwrap_or(effect == Effect::Deny)
-    })
-}
-
-/// `None` when the operator, a key or a value is not understood.
-fn condition_holds(operator: &str, operands: &Map<String, Value>, attempt: &Attempt<'_>) -> Option<bool> {
-    let mut holds = true;
-    for (key, values) in operands {
-        let values: Vec<&str> = match values {
-            Value::String(text) => vec![text],
-            Value::Array(list) => list.iter().map(Value::as_str).collect::<Option<_>>()?,
-            _ => return None,
-        };
-        holds &= match (operator, key.as_str()) {
-            ("ip_equal", "qcs:ip") => any(&values, |text| in_network(attempt.address, text))?,
-            ("ip_not_equal", "qcs:ip") => !any(&values, |text| in_network(attempt.address, text))?,
-            (_, "qcs:current_time") => {
-                let compare = date_operator(operator)?;
-                any(&values, |text| Some(compare(&attempt.now, &text.parse::<Timestamp>().ok()?)))?
-            }
-            _ => return None,
-        };
+fn conditions_hold(conditions: Option<&Value>, attempt: &Attempt<'_>) -> Option<bool> {
+    match conditions {
+        None | Some(Value::Null) => Some(true),
+        Some(Value::Object(conditions)) => {
+            all(conditions.iter().map(|(operator, operands)| condition_holds(operator, operands, attempt)))
+        }
+        Some(_) => None,
     }
-    Some(holds)
 }
 
-fn any(values: &[&str], test: impl Fn(&str) -> Option<bool>) -> Option<bool> {
-    let results: Vec<bool> = values.iter().map(|value| test(value)).collect::<Option<_>>()?;
-    Some(results.contains(&true))
+fn condition_holds(operator: &str, operands: &Value, attempt: &Attempt<'_>) -> Option<bool> {
+    let operands = operands.as_object().filter(|operands| !operands.is_empty())?;
+    all(operands.iter().map(|(key, values)| match (operator, key.as_str()) {
+        ("ip_equal", "qcs:ip") => names(Some(values), |network| in_network(attempt.address, network)),
+        ("ip_not_equal", "qcs:ip") => not(names(Some(values), |network| in_network(attempt.address, network))),
+        (_, "qcs:current_time") => {
+            let compare = date_operator(operator)?;
+            names(Some(values), |time| Some(compare(&attempt.now, &time.parse::<Timestamp>().ok()?)))
+        }
+        _ => None,
+    }))
 }
 
 fn date_operator(operator: &str) -> Option<fn(&Timestamp, &Timestamp) -> bool> {
@@ -161,8 +191,13 @@ fn in_network(address: IpAddr, network: &str) -> Option<bool> {
     Some(address.checked_shr(ignored).unwrap_or(0) == base.checked_shr(ignored).unwrap_or(0))
 }
 
-/// Whether a text matches a pattern in which `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
+/// Whether a name matches a pattern in which `*` stands for any text. A pattern that no name could match is not understood.
+fn matches(pattern: &str, name: &str) -> Option<bool> {
+    let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+    (!pattern.is_empty() && pattern.chars().all(of_a_name)).then(|| fits(pattern, name))
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
     let Some((start, mut rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
     while let Some((middle, after)) = rest.split_once('*') {
@@ -175,6 +210,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn attempt() -> Attempt<'static> {
@@ -290,6 +327,89 @@ mod tests {
             assert!(!allowed(&[statement(&format!(r#"{{"condition":{condition}}}"#))]), "{condition}");
             let deny = statement(&format!(r#"{{"effect":"deny","condition":{condition}}}"#));
             assert!(!allowed(&[statement("{}"), deny]), "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_opens_nothing_and_closes_everything_it_may_be_about() {
+        for change in [
+            r#"{"action":null}"#,
+            r#"{"action":[]}"#,
+            r#"{"action":[5]}"#,
+            r#"{"action":"DescribeVault"}"#,
+            r#"{"action":"name/cas:"}"#,
+            r#"{"action":["name/cos:*","name/cas:Describe Vault"]}"#,
+            r#"{"resource":null}"#,
+            r#"{"resource":{}}"#,
+            r#"{"resource":["vaults/v"]}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:uid/7:photos"]}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:7:vaults/photos"]}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:uid/7:vaults/photos/*"]}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:uid/7:vaults/photos:more"]}"#,
+            r#"{"principal":null}"#,
+            r#"{"principal":{}}"#,
+            r#"{"principal":{"qcs":[]}}"#,
+            r#"{"principal":{"qcs":[5]}}"#,
+            r#"{"principal":{"qcs":["qcs::cam::anyone:anyone"]}}"#,
+            r#"{"principal":{"qcs":["qcs::cam::uin/42:roleName/x"]}}"#,
+            r#"{"principal":{"service":["cos.qcloud.com"]}}"#,
+            r#"{"principal":{"qcs":["qcs::cam::uin/43:uin/43"],"service":["cos.qcloud.com"]}}"#,
+            r#"{"condition":{"ip_equal":{}}}"#,
+            r#"{"condition":{"ip_not_equal":{"qcs:ip":[]}}}"#,
+            r#"{"condition":{"ip_equal":{"qcs:ip":["11.0.0.0/8",5]}}}"#,
+        ] {
+            let mut changed: Map<String, Value> = serde_json::from_str(change).unwrap();
+            assert!(!allowed(&[statement(change)]), "{change}");
+            changed.insert("effect".to_owned(), "deny".into());
+            let deny = |changes: &Map<String, Value>| statement(&serde_json::to_string(changes).unwrap());
+            assert!(!allowed(&[statement("{}"), deny(&changed)]), "{change}");
+            if !changed.contains_key("resource") {
+                changed.insert("resource".to_owned(), "qcs::cas:ap-chengdu:uid/7:vaults/films".into());
+                assert!(allowed(&[statement("{}"), deny(&changed)]), "of another vault: {change}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_effect_that_is_not_understood_is_a_deny() {
+        for effect in ["null", "5", r#""perhaps""#, r#"" deny ""#, r#"" allow ""#] {
+            let effect = format!(r#""effect":{effect}"#);
+            assert!(!allowed(&[statement("{}"), statement(&format!("{{{effect}}}"))]), "{effect}");
+            let elsewhere = statement(&format!(r#"{{{effect},"action":"name/cas:DeleteVault"}}"#));
+            assert!(allowed(&[statement("{}"), elsewhere]), "{effect}");
+        }
+        assert!(!allowed(&[statement("{}"), "1".to_owned()]));
+        assert!(!allowed(&[statement("{}"), "{}".to_owned()]));
+    }
+
+    #[test]
+    fn a_deny_of_something_else_closes_nothing() {
+        for change in [
+            r#"{"principal":{"qcs":["qcs::cam::uin/43:uin/43"]}}"#,
+            r#"{"principal":{"qcs":["qcs::cam::uin/42:uin/43"]}}"#,
+            r#"{"action":["name/cas:DeleteVault","name/cas:List*"]}"#,
+            r#"{"action":"name/cos:*"}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:uid/7:vaults/films"]}"#,
+            r#"{"resource":["qcs::cas:ap-chengdu:uid/8:vaults/*"]}"#,
+            r#"{"resource":["qcs::cas:ap-beijing:uid/7:vault/photos"]}"#,
+            r#"{"resource":["qcs::cos:ap-chengdu:uid/7:bucket-7/a:b"]}"#,
+            r#"{"condition":{"ip_equal":{"qcs:ip":"11.0.0.0/8"}}}"#,
+            r#"{"condition":{"string_equal":{"qcs:ip":"x"},"ip_equal":{"qcs:ip":"11.0.0.0/8"}}}"#,
+        ] {
+            let mut deny: Map<String, Value> = serde_json::from_str(change).unwrap();
+            deny.insert("effect".to_owned(), "deny".into());
+            assert!(allowed(&[statement("{}"), statement(&serde_json::to_string(&deny).unwrap())]), "{change}");
+        }
+    }
+
+    #[test]
+    fn what_is_understood_beside_what_is_not_still_counts() {
+        for change in [
+            r#"{"action":[5,"name/cas:DescribeVault"]}"#,
+            r#"{"principal":{"qcs":["qcs::cam::anyone:anyone","qcs::cam::uin/42:uin/42"]}}"#,
+            r#"{"condition":{"ip_equal":{"qcs:ip":["somewhere","10.0.0.0/8"]}}}"#,
+        ] {
+            assert!(allowed(&[statement(change)]), "{change}");
         }
     }
 
