@@ -158,23 +158,25 @@ fn condition_holds(operator: &str, operands: &Value, attempt: &Attempt<'_>) -> O
     all(operands.iter().map(|(key, values)| match (operator, key.as_str()) {
         ("ip_equal", "qcs:ip") => names(Some(values), |network| in_network(attempt.address, network)),
         ("ip_not_equal", "qcs:ip") => not(names(Some(values), |network| in_network(attempt.address, network))),
-        (_, "qcs:current_time") => {
-            let compare = date_operator(operator)?;
-            names(Some(values), |time| Some(compare(&attempt.now, &time.parse::<Timestamp>().ok()?)))
-        }
+        (_, "qcs:current_time") => date_holds(operator, values, attempt.now),
         _ => None,
     }))
 }
 
-fn date_operator(operator: &str) -> Option<fn(&Timestamp, &Timestamp) -> bool> {
-    Some(match operator {
-        "date_not_equal" => |now, then| now != then,
-        "date_greater_than" => |now, then| now > then,
-        "date_greater_than_equal" => |now, then| now >= then,
-        "date_less_than" => |now, then| now < then,
-        "date_less_than_equal" => |now, then| now <= then,
-        _ => return None,
-    })
+/// Dates are written in whole seconds, so it is seconds that are compared: a second that is named lasts until the next.
+fn date_holds(operator: &str, values: &Value, now: Timestamp) -> Option<bool> {
+    let now = now.unix_seconds();
+    let one = |compare: fn(&i64, &i64) -> bool| {
+        names(Some(values), |time| Some(compare(&now, &time.parse::<Timestamp>().ok()?.unix_seconds())))
+    };
+    match operator {
+        "date_not_equal" => not(one(i64::eq)),
+        "date_greater_than" => one(i64::gt),
+        "date_greater_than_equal" => one(i64::ge),
+        "date_less_than" => one(i64::lt),
+        "date_less_than_equal" => one(i64::le),
+        _ => None,
+    }
 }
 
 /// Whether an address is in a network such as `10.0.0.0/8`, or is the one address.
@@ -222,7 +224,7 @@ mod tests {
             owner: AppId::new(7),
             vault: "photos",
             address: [10, 1, 2, 3].into(),
-            now: "2024-03-01T00:00:00Z".parse().unwrap(),
+            now: "2024-03-01T00:00:00.900Z".parse().unwrap(),
         }
     }
 
@@ -305,6 +307,11 @@ mod tests {
             (r#"{"date_less_than":{"qcs:current_time":"2024-03-01T00:00:00Z"}}"#, false),
             (r#"{"date_less_than_equal":{"qcs:current_time":"2024-03-01T00:00:00Z"}}"#, true),
             (r#"{"date_not_equal":{"qcs:current_time":"2024-03-01T00:00:00Z"}}"#, false),
+            (r#"{"date_not_equal":{"qcs:current_time":["2024-03-01T00:00:00Z","2024-03-01T00:00:01Z"]}}"#, false),
+            (r#"{"date_not_equal":{"qcs:current_time":["2024-02-29T23:59:59Z","2024-03-01T00:00:01Z"]}}"#, true),
+            (r#"{"ip_not_equal":{"qcs:ip":["10.0.0.0/8","11.0.0.0/8"]}}"#, false),
+            (r#"{"date_less_than":{"qcs:current_time":"2024-03-01T00:00:01Z"}}"#, true),
+            (r#"{"date_greater_than_equal":{"qcs:current_time":"2024-03-01T00:00:01Z"}}"#, false),
             (
                 r#"{"ip_equal":{"qcs:ip":"10.0.0.0/8"},"date_less_than":{"qcs:current_time":"2020-01-01T00:00:00Z"}}"#,
                 false,
