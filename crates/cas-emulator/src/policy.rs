@@ -56,7 +56,10 @@ fn effect_of(statement: &Value) -> Effect {
 /// Whether a statement is about the attempt.
 fn applies(statement: &Value, attempt: &Attempt<'_>) -> Option<bool> {
     let statement = statement.as_object()?;
+    let known =
+        |element: &String| ["effect", "principal", "action", "resource", "condition"].contains(&element.as_str());
     all([
+        statement.keys().all(known).then_some(true),
         names_principal(statement.get("principal"), attempt),
         names(statement.get("action"), |action| names_action(action, attempt)),
         names(statement.get("resource"), |resource| names_resource(resource, attempt)),
@@ -361,6 +364,7 @@ mod tests {
             r#"{"principal":{"qcs":["qcs::cam::uin/42:roleName/x"]}}"#,
             r#"{"principal":{"service":["cos.qcloud.com"]}}"#,
             r#"{"principal":{"qcs":["qcs::cam::uin/43:uin/43"],"service":["cos.qcloud.com"]}}"#,
+            r#"{"conditions":{"ip_equal":{"qcs:ip":"11.0.0.0/8"}}}"#,
             r#"{"condition":{"ip_equal":{}}}"#,
             r#"{"condition":{"ip_not_equal":{"qcs:ip":[]}}}"#,
             r#"{"condition":{"ip_equal":{"qcs:ip":["11.0.0.0/8",5]}}}"#,
