@@ -1,7 +1,8 @@
 //! The life of a job: when its time has come, and what it does then.
 //!
-//! Retrievals and inventories are done at once when their time has come, before the next request that could see them is answered. What
-//! copies bytes to or from COS runs in the background.
+//! Retrievals and inventories are done at once when their time has come, before the next request that could see them is answered. They end
+//! at that time however late it is noticed, as after a clock that was moved far or a time without a process. What copies bytes to or from COS
+//! runs in the background, and ends when it has.
 
 mod copy;
 mod describe;
@@ -113,7 +114,7 @@ async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now
     let _one_at_a_time = service.jobs.ending.lock().await;
     let mut all_done = true;
     for id in due {
-        if let Err(failure) = do_job(&service, id, now).await {
+        if let Err(failure) = do_job(&service, id).await {
             tracing::warn!(id, message = failure.message, "a job that is due is still to be done");
             all_done = false;
         }
@@ -125,7 +126,7 @@ async fn do_what_is_due(service: Arc<Service>, due: Vec<i64>, expired: bool, now
 }
 
 /// Does what a job is due to do, or begins it, and reports it once it has ended.
-async fn do_job(service: &Arc<Service>, id: i64, now: Timestamp) -> Outcome<()> {
+async fn do_job(service: &Arc<Service>, id: i64) -> Outcome<()> {
     let find = move |tx: &Transaction<'_>| match rows::by_id(tx, id)? {
         Some(job) => Ok(Some((vaults::by_id(tx, job.vault)?, job))),
         None => Ok(None),
@@ -140,16 +141,16 @@ async fn do_job(service: &Arc<Service>, id: i64, now: Timestamp) -> Outcome<()> 
         return Ok(());
     }
     let (store, name, named) = (service.store.clone(), service.ids.file_name(), qcs.clone());
-    if blocking(move || end(&store, name, &job, &named, now)).await? {
+    if blocking(move || end(&store, name, &job, &named)).await? {
         report(service, id, &qcs).await?;
     }
     Ok(())
 }
 
-/// Ends a job that has nothing to copy. False when it has ended already.
-fn end(store: &Store, name: String, job: &Job, qcs: &str, now: Timestamp) -> Outcome<bool> {
+/// Ends a job that has nothing to copy, as of the moment its time had come. False when it has ended already.
+fn end(store: &Store, name: String, job: &Job, qcs: &str) -> Outcome<bool> {
     match &job.parameters {
-        JobParameters::InventoryRetrieval(parameters) => take_inventory(store, name, job, parameters, qcs, now),
+        JobParameters::InventoryRetrieval(parameters) => take_inventory(store, name, job, parameters, qcs),
         _ => store.write_now(|tx| {
             // The archive may have been deleted since the job was read.
             let archive = job.archive.as_ref().map(|archive| archives::by_id(tx, archive.id)).transpose()?;
@@ -157,19 +158,12 @@ fn end(store: &Store, name: String, job: &Job, qcs: &str, now: Timestamp) -> Out
                 Some(archive) if archive.deleted.is_none() => Ending::Succeeded,
                 _ => Ending::Failed("the archive was deleted".to_owned()),
             };
-            rows::end(tx, job.id, &ending, now)
+            rows::end(tx, job.id, &ending, job.ready)
         }),
     }
 }
 
-fn take_inventory(
-    store: &Store,
-    name: String,
-    job: &Job,
-    parameters: &InventoryRetrieval,
-    qcs: &str,
-    now: Timestamp,
-) -> Outcome<bool> {
+fn take_inventory(store: &Store, name: String, job: &Job, parameters: &InventoryRetrieval, qcs: &str) -> Outcome<bool> {
     let filter = InventoryFilter {
         start: parameters.start_date,
         end: parameters.end_date,
@@ -179,15 +173,15 @@ fn take_inventory(
     let (entries, marker) = store.read_now(|tx| archives::inventory(tx, job.vault, &filter))?;
     let text = match parameters.format {
         Some(InventoryFormat::Csv) => csv(&entries),
-        _ => json(&entries, qcs, now),
+        _ => json(&entries, qcs, job.ready),
     };
     let mut writer = store.files.create(name).map_err(storage)?;
     writer.write(text.as_ref()).map_err(storage)?;
     unless_gone(store.keep(writer.seal(), |tx, blob| {
         require_running(tx, job)?;
         let output = archives::insert_blob(tx, blob)?;
-        vaults::take_inventory(tx, job.vault, now)?;
-        rows::end(tx, job.id, &Ending::Inventory(output, marker), now)
+        vaults::take_inventory(tx, job.vault, job.ready)?;
+        rows::end(tx, job.id, &Ending::Inventory(output, marker), job.ready)
     }))
 }
 
@@ -207,9 +201,9 @@ fn unless_gone(ended: Outcome<bool>) -> Outcome<bool> {
     }
 }
 
-fn json(entries: &[InventoryEntry], qcs: &str, now: Timestamp) -> Vec<u8> {
+fn json(entries: &[InventoryEntry], qcs: &str, date: Timestamp) -> Vec<u8> {
     let list: Vec<Value> = entries.iter().map(InventoryEntry::to_value).collect();
-    JsonWriter::new().set("VaultQCS", qcs).set("InventoryDate", now.to_string()).set("ArchiveList", list).to_vec()
+    JsonWriter::new().set("VaultQCS", qcs).set("InventoryDate", date.to_string()).set("ArchiveList", list).to_vec()
 }
 
 fn csv(entries: &[InventoryEntry]) -> Vec<u8> {

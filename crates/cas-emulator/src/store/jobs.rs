@@ -18,6 +18,8 @@ pub(crate) struct Job {
     pub(crate) job_id: JobId,
     pub(crate) parameters: JobParameters,
     pub(crate) created: Timestamp,
+    /// When its time has come.
+    pub(crate) ready: Timestamp,
     pub(crate) completed: Option<Timestamp>,
     pub(crate) status: JobStatus,
     pub(crate) message: Option<String>,
@@ -82,7 +84,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, vault: i64, job: &NewJob) -> Outcome<
 fn select(rest: &str) -> String {
     format!(
         "SELECT job.id, job.vault, job.job_id, job.parameters, job.created, job.completed, job.status, job.message, job.archive,
-                job.range_start, job.range_end, job.tree_hash, job.marker, {BLOB_COLUMNS}
+                job.range_start, job.range_end, job.tree_hash, job.marker, job.ready, {BLOB_COLUMNS}
          FROM job LEFT JOIN blob ON blob.id = job.output {rest}"
     )
 }
@@ -101,13 +103,14 @@ fn job(row: &Row<'_>) -> rusqlite::Result<(Job, Option<i64>)> {
         parameters: JobParameters::from_json(parameters.as_bytes())
             .map_err(|error| unreadable(3, error.to_string()))?,
         created: time(row, 4)?,
+        ready: time(row, 13)?,
         completed: optional_time(row, 5)?,
         status: parsed(row, 6)?,
         message: row.get(7)?,
         archive: None,
         range,
         tree_hash: row.get::<_, Option<[u8; 32]>>(11)?.map(TreeHash::from_bytes),
-        output: row.get::<_, Option<i64>>(13)?.map(|_| blob(row, 13)).transpose()?,
+        output: row.get::<_, Option<i64>>(14)?.map(|_| blob(row, 14)).transpose()?,
         marker: row.get::<_, Option<String>>(12)?.and_then(|text| Marker::parse(text).ok()),
     };
     Ok((job, row.get(8)?))
@@ -170,8 +173,8 @@ pub(crate) fn next_due(tx: &Transaction<'_>, now: Timestamp) -> Outcome<Option<T
     Ok(ready.and_then(|millis| Timestamp::from_unix_millis(millis).ok()))
 }
 
-/// Ends a job. False when it has ended already, or is gone with its vault.
-pub(crate) fn end(tx: &Transaction<'_>, id: i64, ending: &Ending, now: Timestamp) -> Outcome<bool> {
+/// Notes that a job ended at this moment. False when it has ended already, or is gone with its vault.
+pub(crate) fn end(tx: &Transaction<'_>, id: i64, ending: &Ending, at: Timestamp) -> Outcome<bool> {
     let (status, message, output, marker, archive) = match ending {
         Ending::Succeeded => (JobStatus::Succeeded, None, None, None, None),
         Ending::Inventory(output, marker) => (JobStatus::Succeeded, None, Some(*output), marker.as_ref(), None),
@@ -183,7 +186,7 @@ pub(crate) fn end(tx: &Transaction<'_>, id: i64, ending: &Ending, now: Timestamp
                WHERE id = ? AND completed IS NULL";
     let marker = marker.map(Marker::as_str);
     let ended = tx.prepare_cached(sql)?.execute(params![
-        now.unix_millis(),
+        at.unix_millis(),
         status.as_str(),
         message,
         output,

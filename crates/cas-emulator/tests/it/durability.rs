@@ -81,6 +81,31 @@ async fn a_job_goes_on_after_a_restart() {
     assert_eq!(emulator.cos().get("b", "p").unwrap(), b"hello");
 }
 
+/// A job's time goes on while no emulator runs.
+#[tokio::test]
+async fn a_job_whose_time_was_over_while_no_process_ran_ended_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |time: &str| {
+        let clock = cas_emulator::Clock::manual(time.parse().unwrap());
+        let delay = JobDelay::Fixed(Duration::from_secs(3600));
+        Emulator::builder().without_port().data_dir(directory.path()).clock(clock).job_delay(delay).start()
+    };
+    let emulator = at("2024-03-01T00:00:00Z").await.unwrap();
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    let archive = wire.upload("photos", b"hello").await;
+    let job = wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+    emulator.shutdown().await.unwrap();
+
+    let emulator = at("2024-03-01T12:00:00Z").await.unwrap();
+    let mut wire = connect(&emulator);
+    assert_eq!(wire.describe_job("photos", &job).await["CompletionDate"], "2024-03-01T01:00:00.000Z");
+    assert_eq!(wire.output("photos", &job, None).await.expect(200).body, b"hello");
+    emulator.shutdown().await.unwrap();
+    let emulator = at("2024-03-02T01:00:00Z").await.unwrap();
+    assert_eq!(connect(&emulator).output("photos", &job, None).await.error(), "404 ResourceNotFoundException");
+}
+
 /// S11.
 #[tokio::test]
 async fn s11_a_second_emulator_on_one_directory_is_refused() {

@@ -54,6 +54,43 @@ async fn a_job_waits_the_hours_of_its_tier() {
 }
 
 #[tokio::test]
+async fn a_job_ends_when_its_time_is_over_however_late_that_is_noticed() {
+    let clock = Clock::manual("2024-03-01T02:00:00Z".parse().unwrap());
+    let builder = Emulator::builder().without_port().job_delay(JobDelay::ByTier).clock(clock.clone());
+    let emulator = builder.start().await.unwrap();
+    let mut wire = connect(&emulator);
+    wire.create_vault("photos").await;
+    let archive = wire.upload("photos", b"hello").await;
+    let jobs = [json!({"Type": "archive-retrieval", "ArchiveId": archive}), json!({"Type": "inventory-retrieval"})];
+    let start = async |wire: &mut Wire<_>| {
+        let mut ids = Vec::new();
+        for job in &jobs {
+            ids.push(wire.job("photos", job.clone()).await);
+        }
+        ids
+    };
+    let first = start(&mut wire).await;
+    clock.advance(hours(20));
+    let mut wire = connect(&emulator);
+    for job in &first {
+        assert_eq!(wire.describe_job("photos", job).await["CompletionDate"], "2024-03-01T06:00:00.000Z");
+        wire.output("photos", job, None).await.expect(200);
+    }
+    let inventory = wire.output("photos", &first[1], None).await.json();
+    assert_eq!(inventory["InventoryDate"], "2024-03-01T06:00:00.000Z");
+    assert_eq!(wire.get("/-/vaults/photos").await.json()["LastInventoryDate"], "2024-03-01T06:00:00.000Z");
+
+    let second = start(&mut wire).await;
+    clock.advance(hours(40));
+    let mut wire = connect(&emulator);
+    for job in &second {
+        assert_eq!(wire.output("photos", job, None).await.error(), "404 ResourceNotFoundException");
+    }
+    assert_eq!(wire.get("/-/vaults/photos/jobs").await.json()["JobList"], json!([]));
+    assert_eq!(wire.get("/-/vaults/photos").await.json()["LastInventoryDate"], clock.now().to_string());
+}
+
+#[tokio::test]
 async fn a_retrieval_is_described_as_the_service_does() {
     let emulator = with_photos().await;
     let mut wire = connect(&emulator);
