@@ -64,9 +64,10 @@ impl Cos {
         fs::read(self.file(bucket, object))
     }
 
-    /// Begins an object, which is there as a whole or not at all.
+    /// Begins an object, which is there as a whole or not at all. [`io::ErrorKind::IsADirectory`] when there is a folder in its place.
     pub(crate) fn create(&self, bucket: &str, object: &str) -> io::Result<ObjectWriter> {
         let target = self.file(bucket, object);
+        no_folder(&target)?;
         let folder = target.parent().unwrap_or(&self.root);
         create_durably(fs::DirBuilder::new().recursive(true), folder)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -77,14 +78,18 @@ impl Cos {
         Ok(writer)
     }
 
-    /// Opens an object if it is there and in the state that is asked for; otherwise says why not.
+    /// Opens an object if it is there and in the state that is asked for; otherwise says why not. [`io::ErrorKind::IsADirectory`] when there is a
+    /// folder in its place.
     pub(crate) fn open(
         &self,
         bucket: &str,
         object: &str,
         condition: Option<&CosCondition>,
     ) -> io::Result<Result<File, String>> {
-        let mut file = match File::open(self.file(bucket, object)) {
+        let path = self.file(bucket, object);
+        // A folder can be opened on some systems, and be refused for another reason on others.
+        no_folder(&path)?;
+        let mut file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Err("the COS object does not exist".to_owned()));
             }
@@ -103,6 +108,10 @@ impl Cos {
     fn file(&self, bucket: &str, object: &str) -> PathBuf {
         self.root.join(file_name(bucket)).join(file_name(object))
     }
+}
+
+fn no_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
 }
 
 /// An object that is being written. It is removed unless it is finished.

@@ -1,7 +1,7 @@
 //! What copies bytes: jobs that push an archive to COS, or pull one from there. Everything here blocks.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use cas_http::document::{JobParameters, PullFromCos, PushToCos};
 
@@ -34,20 +34,20 @@ fn push(service: &Service, job: &Job, parameters: &PushToCos) -> Outcome<bool> {
         None => archives::segments(tx, archive.id),
     })?;
     let mut reader = ContentReader::new(service.store.clone(), segments, range.start()..range.end() + 1);
-    let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(storage)?;
+    let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(of_object)?;
     while let Some(piece) = reader.next_piece()? {
         if !service.store.is_open() {
             return Ok(false);
         }
         object.write(&piece).map_err(storage)?;
     }
-    object.finish().map_err(storage)?;
+    object.finish().map_err(of_object)?;
     service.store.write_now(|tx| rows::end(tx, job.id, &Ending::Succeeded, service.clock.now()))
 }
 
 fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool> {
     let opened = service.cos.open(&parameters.bucket, &parameters.object, parameters.condition.as_ref());
-    let mut object = opened.map_err(storage)?.map_err(Failure::bad_request)?;
+    let mut object = opened.map_err(of_object)?.map_err(Failure::bad_request)?;
     let mut left = seek(&mut object, parameters)?;
     let mut writer = service.store.files.create(service.ids.file_name()).map_err(storage)?.expecting(left);
     let mut piece = vec![0; PIECE];
@@ -75,6 +75,14 @@ fn pull(service: &Service, job: &Job, parameters: &PullFromCos) -> Outcome<bool>
         let archive = archives::insert_with_blob(tx, job.vault, &archive, blob)?;
         rows::end(tx, job.id, &Ending::Archive(archive), now)
     }))
+}
+
+/// An error of a file that stands for an object. Somebody who makes folders in the place of objects is no trouble of the emulator's own.
+fn of_object(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => Failure::bad_request("the COS object is a folder in the stand-in for COS"),
+        _ => storage(error),
+    }
 }
 
 /// Goes to the beginning of the bytes that are wanted of an object, and tells how many they are.

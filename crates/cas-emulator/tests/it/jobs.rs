@@ -529,6 +529,25 @@ async fn a_push_waits_its_tier_and_fails_without_its_archive() {
     assert!(emulator.cos().get("b", "o").is_err());
 }
 
+#[tokio::test]
+async fn a_folder_in_the_place_of_a_cos_object_makes_the_job_fail() {
+    let emulator = with_photos().await;
+    let mut wire = connect(&emulator);
+    let archive = wire.upload("photos", b"hello").await;
+    std::fs::create_dir_all(emulator.cos().path().join("b/o")).unwrap();
+    for parameters in [
+        json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b", "Object": "o"}),
+        json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o"}),
+        json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", "Condition": {"If-Match": "x"}}),
+    ] {
+        let job = wire.job("photos", parameters.clone()).await;
+        let described = finished(&mut wire, &job).await;
+        let message = "the COS object is a folder in the stand-in for COS";
+        assert_eq!((&described["StatusCode"], &described["StatusMessage"]), (&json!("Failed"), &json!(message)));
+    }
+    assert_eq!(std::fs::read_dir(emulator.cos().path().join("b")).unwrap().count(), 1, "nothing unfinished is left");
+}
+
 /// Copies that do not get on: their object is a pipe that nobody writes to, and there are more of them than threads that may block.
 #[cfg(unix)]
 #[test]
