@@ -277,7 +277,7 @@ impl Document for JobParameters {
                 bucket: object.require_text("Bucket")?,
                 object: object.require_text("Object")?,
                 range: source_range(&object)?,
-                condition: object.object("Condition")?.as_ref().map(CosCondition::from_object).transpose()?,
+                condition: object.object("Condition")?.as_ref().map(whole_condition).transpose()?,
                 archive_description: archive_description(&object)?,
                 call_back_url: object.parse("CallBackUrl")?,
                 description: object.text("Description")?,
@@ -317,6 +317,19 @@ impl InventoryRetrieval {
 fn common(json: JsonWriter, call_back_url: &Option<CallbackUrl>, description: &Option<String>) -> JsonWriter {
     json.set_if("CallBackUrl", call_back_url.as_ref().map(CallbackUrl::as_str))
         .set_if("Description", description.as_ref())
+}
+
+/// The condition of a job that is asked for. One that is not understood must not be passed over, or the job does what it was not to do.
+fn whole_condition(object: &JsonObject) -> Result<CosCondition, WireError> {
+    const KEYS: [&str; 5] =
+        ["If-Modified-Since", "If-Umodified-Since", "If-Unmodified-Since", "If-Match", "If-None-Match"];
+    match object.iter().find(|(key, _)| !KEYS.contains(key)) {
+        Some((key, _)) => {
+            let why = "expected If-Modified-Since, If-Umodified-Since, If-Match or If-None-Match";
+            Err(WireError::invalid("Condition", InvalidValue::new("condition", why, key).to_string()))
+        }
+        None => CosCondition::from_object(object),
+    }
 }
 
 /// The range of a COS object: `a-b`, or `bytes=a-b`.
@@ -430,6 +443,11 @@ mod tests {
             (r#"{"Type":"archive-retrieval","ArchiveId":"a","RetrievalByteRange":"1-2"}"#, "RetrievalByteRange"),
             (r#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":"0"}}"#, "Limit"),
             (r#"{"Type":"inventory-retrieval","CallBackUrl":"ftp://x"}"#, "CallBackUrl"),
+            (r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Condition":{"if-match":"x"}}"#, "Condition"),
+            (
+                r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Condition":{"If-Match":"x","If-Range":null}}"#,
+                "Condition",
+            ),
         ] {
             assert_eq!(JobParameters::from_json(text.as_bytes()).unwrap_err().field(), field, "{text}");
         }

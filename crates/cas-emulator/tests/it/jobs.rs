@@ -225,6 +225,10 @@ async fn ranges_and_words_that_make_no_sense_are_refused() {
         (json!({"Type": "inventory-retrieval", "Format": "XML"}), "400 InvalidParameterValueException"),
         (json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b"}), "400 MissingParameterValueException"),
         (json!({"Type": "pull-from-cos", "Object": "o"}), "400 MissingParameterValueException"),
+        (
+            json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", "Condition": {"If-Range": "x"}}),
+            "400 InvalidParameterValueException",
+        ),
         (json!([]), "400 SerializationException"),
     ] {
         assert_eq!(wire.start_job("photos", parameters.clone()).await.error(), error, "{parameters}");
