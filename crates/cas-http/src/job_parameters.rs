@@ -255,6 +255,9 @@ impl Document for JobParameters {
     fn from_json(text: &[u8]) -> Result<Self, WireError> {
         let object = JsonObject::from_slice(text)?;
         let job_type: String = object.require("Type")?;
+        if matches!(job_type.as_str(), "inventory-retrieval" | "pull-from-cos") {
+            passed_over_tier(&object)?;
+        }
         Ok(match job_type.as_str() {
             "archive-retrieval" => JobParameters::ArchiveRetrieval(ArchiveRetrieval {
                 archive_id: object.require("ArchiveId")?,
@@ -317,6 +320,17 @@ impl InventoryRetrieval {
 fn common(json: JsonWriter, call_back_url: &Option<CallbackUrl>, description: &Option<String>) -> JsonWriter {
     json.set_if("CallBackUrl", call_back_url.as_ref().map(CallbackUrl::as_str))
         .set_if("Description", description.as_ref())
+}
+
+/// A tier does nothing in a kind of job that has none, but a word that is no tier is refused in every kind.
+fn passed_over_tier(object: &JsonObject) -> Result<(), WireError> {
+    match object.parse("Tier")? {
+        Some(Tier::Other(word)) => {
+            let why = "expected Expedited, Standard or Bulk";
+            Err(WireError::invalid("Tier", InvalidValue::new("tier", why, &word).to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The condition of a job that is asked for. One that is not understood must not be passed over, or the job does what it was not to do.
@@ -425,6 +439,7 @@ mod tests {
         for text in [
             r#"{"Type":" push-to-cos","ArchiveId":"a","Bucket":"b","Object":"o"}"#,
             r#"{"Type":"inventory-retrieval"}"#,
+            r#"{"Type":"inventory-retrieval","Tier":"Bulk"}"#,
             r#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":10}}"#,
             r#"{"Type":"archive-retrieval","ArchiveId":"a","RetrievalByteRange":"1048576-","Description":""}"#,
             r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Range":"bytes=0-9","Condition":{"If-Unmodified-Since":"x"}}"#,
@@ -443,6 +458,8 @@ mod tests {
             (r#"{"Type":"archive-retrieval","ArchiveId":"a","RetrievalByteRange":"1-2"}"#, "RetrievalByteRange"),
             (r#"{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Limit":"0"}}"#, "Limit"),
             (r#"{"Type":"inventory-retrieval","CallBackUrl":"ftp://x"}"#, "CallBackUrl"),
+            (r#"{"Type":"inventory-retrieval","Tier":"Nope"}"#, "Tier"),
+            (r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Tier":"Nope"}"#, "Tier"),
             (r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Condition":{"if-match":"x"}}"#, "Condition"),
             (
                 r#"{"Type":"pull-from-cos","Bucket":"b","Object":"o","Condition":{"If-Match":"x","If-Range":null}}"#,

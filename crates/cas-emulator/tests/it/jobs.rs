@@ -223,6 +223,7 @@ async fn ranges_and_words_that_make_no_sense_are_refused() {
         (with("Type", "select".into()), "400 InvalidParameterValueException"),
         (with("Type", Value::Null), "400 MissingParameterValueException"),
         (json!({"Type": "inventory-retrieval", "Format": "XML"}), "400 InvalidParameterValueException"),
+        (json!({"Type": "inventory-retrieval", "Tier": "Nope"}), "400 InvalidParameterValueException"),
         (json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b"}), "400 MissingParameterValueException"),
         (json!({"Type": "pull-from-cos", "Object": "o"}), "400 MissingParameterValueException"),
         (
