@@ -362,11 +362,11 @@ fn what_is_wrong_with_a_command_line_is_said() {
         (&["--strict=7"], 1, "there is no tolerance 7 that can be turned off"),
         (&["--job-delay", "soon"], 2, "expected tier, or a time"),
         (&["--time-scale", "0"], 2, "--time-scale"),
-        (&["--data", "/dev/null/x"], 1, "cannot be used"),
+        (&["--listen", "127.0.0.1:0", "--data", "/dev/null/x"], 1, "cannot be used"),
         (&["fsck"], 2, "--data"),
         (&["--no-such-option"], 2, "--no-such-option"),
     ] {
-        let (actual, out, err) = run(&mut command(arguments));
+        let (actual, out, err) = run_refused(&mut command(arguments));
         assert_eq!((actual, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
         assert!(err.contains(message), "{arguments:?}: {err}");
     }
