@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
+use crate::server::Closing;
 use crate::store::ContentReader;
 
 /// Why a request is not answered, or how.
@@ -37,7 +40,7 @@ pub(crate) struct RequestBody {
     inner: Incoming,
     /// How long nothing may come.
     silence: Duration,
-    /// How many bytes may still come before a fault closes the connection.
+    /// With how many further bytes a fault closes the connection.
     fuse: Option<u64>,
     finished: bool,
 }
@@ -128,7 +131,7 @@ impl RequestBody {
 
     fn burn(&mut self, bytes: u64) -> Result<(), Stop> {
         if let Some(fuse) = &mut self.fuse {
-            *fuse = fuse.checked_sub(bytes).ok_or(Stop::HangUp)?;
+            *fuse = fuse.checked_sub(bytes).filter(|left| *left > 0).ok_or(Stop::HangUp)?;
         }
         Ok(())
     }
@@ -139,8 +142,8 @@ impl RequestBody {
 pub(crate) struct AnswerBody {
     source: Source,
     sent: u64,
-    /// After how many bytes a fault closes the connection.
-    cut: Option<u64>,
+    /// After how many bytes a fault closes the connection, and who closes it.
+    cut: Option<(u64, Arc<Closing>)>,
     /// Which byte a fault makes wrong.
     flip: Option<u64>,
 }
@@ -164,8 +167,8 @@ impl From<Output> for AnswerBody {
 }
 
 impl AnswerBody {
-    pub(crate) fn set_cut(&mut self, after: u64) {
-        self.cut = Some(after);
+    pub(crate) fn set_cut(&mut self, after: u64, closing: Arc<Closing>) {
+        self.cut = Some((after, closing));
     }
 
     pub(crate) fn set_flip(&mut self, at: u64) {
@@ -173,14 +176,10 @@ impl AnswerBody {
     }
 
     /// Lets the faults have their way with a piece.
-    fn spoil(&mut self, mut piece: Bytes) -> io::Result<Bytes> {
+    fn spoil(&mut self, mut piece: Bytes) -> Bytes {
         let start = self.sent;
-        if let Some(cut) = self.cut {
-            let left = usize::try_from(cut.saturating_sub(start)).unwrap_or(usize::MAX);
-            if left == 0 {
-                return Err(io::Error::other("a fault closes the connection here"));
-            }
-            piece.truncate(left);
+        if let Some((after, _)) = self.cut {
+            piece.truncate(usize::try_from(after.saturating_sub(start)).unwrap_or(usize::MAX));
         }
         if let Some(at) = self.flip.and_then(|flip| flip.checked_sub(start)).and_then(|at| usize::try_from(at).ok())
             && at < piece.len()
@@ -190,7 +189,16 @@ impl AnswerBody {
             piece = spoiled.freeze();
         }
         self.sent += piece.len() as u64;
-        Ok(piece)
+        piece
+    }
+
+    /// Whether a fault lets no further byte through. The connection is then closed, by whoever knows that the bytes before are on their way.
+    fn is_cut(&self) -> bool {
+        let Some((after, closing)) = &self.cut else { return false };
+        if self.sent >= *after {
+            closing.once_flushed.store(true, Ordering::SeqCst);
+        }
+        self.sent >= *after
     }
 }
 
@@ -199,12 +207,18 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.is_cut() {
+            return Poll::Pending;
+        }
         let piece = match &mut self.source {
             Source::Small(bytes) if bytes.is_empty() => None,
             Source::Small(bytes) => Some(Ok(std::mem::take(bytes))),
             Source::Output(output) => ready!(output.poll_piece(cx)),
         };
-        Poll::Ready(piece.map(|piece| piece.and_then(|piece| self.spoil(piece)).map(Frame::data)))
+        let frame = piece.map(|piece| piece.map(|piece| Frame::data(self.spoil(piece))));
+        // Also here: nobody asks on after the last piece.
+        self.is_cut();
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -23,14 +23,16 @@ pub enum Fault {
     },
     /// The request is answered, but only after this much real time.
     Delay(Duration),
-    /// The connection is closed when so many bytes of the request's body have come, and nothing is done.
+    /// The connection is closed when so many bytes of the request's body have come, and nothing is done. A request whose body is shorter is
+    /// done as if there were no fault.
     CutRequest {
-        /// How many bytes are still read.
+        /// How many bytes are still read; that may be all of them, or none.
         after: u64,
     },
-    /// The request is done and answered, but the connection is closed after so many bytes of the answer's body.
+    /// The request is done and answered, but the connection is closed after the head and so many bytes of the answer's body. An answer whose body
+    /// is shorter, or that has none, comes whole.
     CutAnswer {
-        /// How many bytes are still sent.
+        /// How many bytes are still sent; that may be all of them, or none.
         after: u64,
     },
     /// The request is done, and the connection is closed without an answer.

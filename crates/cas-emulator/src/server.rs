@@ -111,14 +111,14 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = service.settings.limits.clone();
-    let (unread, turn) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (closing, turn) = (Arc::new(Closing::default()), Arc::new(AtomicUsize::new(0)));
     let heads = Heads { turn: turn.clone(), most: limits.head_size * 2, seen: 0, bytes: 0 };
-    let guarded = Guarded::new(io, limits.write_silence, unread.clone(), heads);
+    let guarded = Guarded::new(io, limits.write_silence, closing.clone(), heads);
     let answer = service_fn(move |request| {
-        let (service, unread, turn) = (service.clone(), unread.clone(), turn.clone());
+        let (service, closing, turn) = (service.clone(), closing.clone(), turn.clone());
         async move {
             turn.fetch_add(1, Ordering::SeqCst);
-            let answer = service.answer(request, peer, &unread).await;
+            let answer = service.answer(request, peer, &closing).await;
             turn.fetch_add(1, Ordering::SeqCst);
             answer
         }
@@ -178,6 +178,15 @@ impl Heads {
     }
 }
 
+/// How a connection is to be closed, which who answers knows and who closes does not.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    /// Whether bytes of the last request are still on their way.
+    pub(crate) unread: AtomicBool,
+    /// Whether a fault wants the connection closed when everything written so far is on its way.
+    pub(crate) once_flushed: AtomicBool,
+}
+
 /// A stream whose peer must not stop reading for too long, nor send a head without an end, and that is closed so that the peer can still read the last answer.
 ///
 /// A TCP connection that is closed while unread bytes are arriving is reset, and the reset may overtake the answer that explains it. So
@@ -189,8 +198,7 @@ struct Guarded<IO> {
     heads: Heads,
     /// Runs while a write waits for the peer.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Whether bytes of the last request are still on their way.
-    unread: Arc<AtomicBool>,
+    closing: Arc<Closing>,
     lingering: Option<Lingering>,
 }
 
@@ -201,8 +209,8 @@ struct Lingering {
 }
 
 impl<IO> Guarded<IO> {
-    fn new(io: IO, silence: Duration, unread: Arc<AtomicBool>, heads: Heads) -> Self {
-        Guarded { io, silence, heads, stalled: None, unread, lingering: None }
+    fn new(io: IO, silence: Duration, closing: Arc<Closing>, heads: Heads) -> Self {
+        Guarded { io, silence, heads, stalled: None, closing, lingering: None }
     }
 
     /// Passes on what a write came to, unless it has waited for too long.
@@ -257,14 +265,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.watch(cx, flushed)
+        ready!(self.watch(cx, flushed))?;
+        // Here and not in the body: when that fails, what came before it and is not written yet is dropped.
+        if self.closing.once_flushed.load(Ordering::SeqCst) {
+            ready!(self.poll_shutdown(cx))?;
+            return Poll::Ready(Err(io::Error::other("a fault closes the connection here")));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-            if !this.unread.load(Ordering::SeqCst) {
+            if !this.closing.unread.load(Ordering::SeqCst) {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cas_http::header::{CONTENT_RANGE, CONTENT_TYPE, X_CAS_REQUEST_ID, X_CAS_SHA256_TREE_HASH};
@@ -28,6 +28,7 @@ use crate::ids::Ids;
 use crate::jobs::{self, Jobs};
 use crate::notify::Notifier;
 use crate::policy::{self, Attempt};
+use crate::server::Closing;
 use crate::settings::Settings;
 use crate::store::{Store, vaults};
 use crate::tolerance::{self, Seen};
@@ -87,19 +88,18 @@ impl Service {
         format!("/{owner}/vaults/{vault}")
     }
 
-    /// Answers a request, or says that the connection is to be closed without an answer. `unread` becomes true when the connection is to be
-    /// closed while bytes of the request are still on their way.
+    /// Answers a request, or says that the connection is to be closed without an answer. `closing` is told how, when it is to be closed.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
         address: IpAddr,
-        unread: &AtomicBool,
+        closing: &Arc<Closing>,
     ) -> Result<Response<AnswerBody>, HungUp> {
         self.counting.request();
         let request_id = self.ids.request_id();
         let (head, body) = request.into_parts();
         let mut body = RequestBody::new(body, self.settings.limits.body_silence);
-        let mut answer = match self.work(&head, &mut body, address).await {
+        let mut answer = match self.work(&head, &mut body, address, closing).await {
             Ok(answer) => answer,
             Err(Stop::Failure(failure)) => {
                 tracing::debug!(%request_id, method = %head.method, path = head.uri.path(), ?failure, "refused");
@@ -113,7 +113,7 @@ impl Service {
         let unusable = self.is_too_long(&head)
             || [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
         if unusable || !body.drain(SMALL_REST).await {
-            unread.store(true, Ordering::SeqCst);
+            closing.unread.store(true, Ordering::SeqCst);
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.finish(&mut answer, &request_id);
@@ -144,6 +144,7 @@ impl Service {
         head: &Parts,
         body: &mut RequestBody,
         address: IpAddr,
+        closing: &Arc<Closing>,
     ) -> Result<Response<AnswerBody>, Stop> {
         if self.is_too_long(head) {
             return Err(
@@ -171,8 +172,8 @@ impl Service {
                 return Err(Failure::new(*status, code, message.as_str()).into());
             }
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
-            Some(Fault::CutRequest { after }) if info.shape == ShapeKind::Upload => body.set_fuse(*after),
-            Some(Fault::CutRequest { .. }) => return Err(Stop::HangUp),
+            Some(Fault::CutRequest { after }) if document.len() as u64 >= *after => return Err(Stop::HangUp),
+            Some(Fault::CutRequest { after }) => body.set_fuse(*after),
             _ => {}
         }
         if shows_jobs_or_totals(&operation) {
@@ -183,7 +184,7 @@ impl Service {
         let mut answer = self.dispatch(scope, operation, head, body).await?;
         match fault {
             Some(Fault::LoseAnswer) => return Err(Stop::HangUp),
-            Some(Fault::CutAnswer { after }) => answer.body_mut().set_cut(after),
+            Some(Fault::CutAnswer { after }) => answer.body_mut().set_cut(after, closing.clone()),
             Some(Fault::FlipByte { at }) => answer.body_mut().set_flip(at),
             Some(Fault::WrongTreeHash) => spoil_tree_hash(&mut answer),
             _ => {}
