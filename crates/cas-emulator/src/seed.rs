@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
 use crate::store::archives::{self, NewArchive};
-use crate::store::{BlobWriter, PIECE, blocking, storage, vaults};
+use crate::store::{BlobWriter, PIECE, Store, blocking, storage, vaults};
 
 /// The bytes of an archive.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(crate) async fn archive(
     let store = service.store.clone();
     let keep = move || {
         let mut writer = store.files.create(file).map_err(storage)?;
-        content.write(&mut writer)?;
+        content.write(&store, &mut writer)?;
         let sealed = writer.seal();
         let (size, tree_hash) = (sealed.payload.size, sealed.payload.tree_hash);
         let archive = NewArchive { archive_id, size, tree_hash, description, created };
@@ -76,17 +76,20 @@ fn content(archive: &JsonObject) -> Outcome<Content> {
 }
 
 impl Content {
-    fn write(&self, writer: &mut BlobWriter) -> Outcome<()> {
+    fn write(&self, store: &Store, writer: &mut BlobWriter) -> Outcome<()> {
         match self {
             Content::Bytes(bytes) => writer.write(bytes).map_err(storage),
-            Content::Pattern(size) => write_pattern(writer, *size),
+            Content::Pattern(size) => write_pattern(store, writer, *size),
         }
     }
 }
 
-fn write_pattern(writer: &mut BlobWriter, size: u64) -> Outcome<()> {
+fn write_pattern(store: &Store, writer: &mut BlobWriter, size: u64) -> Outcome<()> {
     let mut at = 0;
     while at < size {
+        if !store.is_open() {
+            return Err(Failure::bad_request("the emulator has ended"));
+        }
         let mebibyte = at >> 20;
         let byte = |low: u64| u8::try_from((31 * low + 7 * mebibyte) % 256);
         let row: Vec<u8> =
@@ -97,4 +100,21 @@ fn write_pattern(writer: &mut BlobWriter, size: u64) -> Outcome<()> {
         at += length as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::DataDirectory;
+
+    #[test]
+    fn who_makes_a_large_archive_stops_when_the_emulator_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(DataDirectory::take(directory.path()).unwrap()).unwrap();
+        let mut writer = store.files.create("0".repeat(40)).unwrap();
+        let content = Content::Pattern(3 << 20);
+        content.write(&store, &mut writer).unwrap();
+        store.release();
+        assert_eq!(content.write(&store, &mut writer).unwrap_err().message, "the emulator has ended");
+    }
 }
