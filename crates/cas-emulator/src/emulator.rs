@@ -220,7 +220,7 @@ impl Emulator {
     /// Dropping the future ends the emulator at once.
     pub async fn shutdown(mut self) -> Result<(), Error> {
         self.server.stop().await;
-        self.service.stop_background();
+        self.service.stop_background().await;
         self.ended = true;
         let store = self.service.store.clone();
         let tidied = tokio::task::spawn_blocking(move || {
@@ -243,7 +243,7 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         if !self.ended {
             self.server.abort();
-            self.service.stop_background();
+            self.service.abort_background();
             self.service.store.release();
         }
     }

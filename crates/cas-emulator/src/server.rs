@@ -26,7 +26,7 @@ const BUFFER: usize = 400 << 10;
 const PIPE: usize = 64 << 10;
 
 /// How long connections may take to end when the server does.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves connections until it is stopped.
 #[derive(Debug)]

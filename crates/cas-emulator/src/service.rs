@@ -28,7 +28,7 @@ use crate::ids::Ids;
 use crate::jobs::{self, Jobs};
 use crate::notify::Notifier;
 use crate::policy::{self, Attempt};
-use crate::server::Closing;
+use crate::server::{Closing, FAREWELL};
 use crate::settings::Settings;
 use crate::store::{Store, vaults};
 use crate::tolerance::{self, Seen};
@@ -62,8 +62,16 @@ impl Service {
         background.spawn(task);
     }
 
-    /// Ends what runs besides the connections.
-    pub(crate) fn stop_background(&self) {
+    /// Ends what runs besides the connections, and waits until it has, unless that takes too long.
+    pub(crate) async fn stop_background(&self) {
+        let mut background = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
+        if tokio::time::timeout(FAREWELL, background.shutdown()).await.is_err() {
+            tracing::warn!("something in the background does not end");
+        }
+    }
+
+    /// Ends what runs besides the connections, some time soon.
+    pub(crate) fn abort_background(&self) {
         self.background.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 

@@ -21,6 +21,9 @@ pub(super) fn copy(service: &Service, job: &Job) -> Outcome<bool> {
         _ => return Ok(false),
     };
     copied.or_else(|failure| {
+        if !service.store.is_open() {
+            return Ok(false);
+        }
         let ending = Ending::Failed(failure.message);
         service.store.write_now(|tx| rows::end(tx, job.id, &ending, service.clock.now()))
     })
@@ -34,7 +37,9 @@ fn push(service: &Service, job: &Job, parameters: &PushToCos) -> Outcome<bool> {
         None => archives::segments(tx, archive.id),
     })?;
     let mut reader = ContentReader::new(service.store.clone(), segments, range.start()..range.end() + 1);
-    let mut object = service.cos.create(&parameters.bucket, &parameters.object).map_err(of_object)?;
+    let begin = || service.cos.create(&parameters.bucket, &parameters.object).map_err(of_object);
+    let Some(object) = service.store.while_open(begin) else { return Ok(false) };
+    let mut object = object?;
     while let Some(piece) = reader.next_piece()? {
         if !service.store.is_open() {
             return Ok(false);

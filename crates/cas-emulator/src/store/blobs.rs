@@ -94,8 +94,11 @@ impl BlobFiles {
         let folder = self.folder(name);
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         if !folders.contains(&folder) {
-            fs::create_dir_all(&folder)?;
-            self.sync(&self.finished)?;
+            // Not with its parents: a temporary directory that is gone must not come back.
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.sync(&self.finished)?,
+            }
             folders.insert(folder);
         }
         Ok(())

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Ids;
 
+/// How often a temporary directory is removed in which somebody makes a last file meanwhile.
+const REMOVALS: usize = 100;
+
 /// A directory that this process alone uses until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct DataDirectory {
@@ -41,8 +44,18 @@ impl DataDirectory {
         self.temporary
     }
 
-    /// Lets other processes use the directory, though something here may still hold the value.
+    /// Lets other processes use the directory, or removes it if it is a temporary one, though something here may still hold the value.
     pub(crate) fn release(&self) {
+        if self.temporary {
+            // Whoever was about to make a file makes it while the directory is being emptied; later ones find no directory.
+            let crowded = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
+            let removed =
+                (0..REMOVALS).map(|_| remove(&self.path)).find(|removed| !removed.as_ref().is_err_and(crowded));
+            if let Some(Err(error)) = removed {
+                // Where open files cannot be removed this is done when the last one is closed.
+                tracing::debug!(%error, path = %self.path.display(), "the temporary directory is still there");
+            }
+        }
         if let Err(error) = self.lock.unlock() {
             tracing::warn!(%error, path = %self.path.display(), "the directory could not be unlocked");
         }
@@ -67,10 +80,18 @@ impl DataDirectory {
 impl Drop for DataDirectory {
     fn drop(&mut self) {
         if self.temporary
-            && let Err(error) = fs::remove_dir_all(&self.path)
+            && let Err(error) = remove(&self.path)
         {
             tracing::warn!(%error, path = %self.path.display(), "the temporary directory could not be removed");
         }
+    }
+}
+
+/// Removes a directory that may be gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -134,7 +155,12 @@ mod tests {
         let directory = DataDirectory::temporary(&ids).unwrap();
         let path = directory.path().to_owned();
         assert!(path.is_dir());
-        drop(directory);
+        fs::create_dir(path.join("blobs")).unwrap();
+        directory.release();
+        assert!(!path.exists(), "though the value is still there");
+        let again = DataDirectory::temporary(&Ids::new(unique.path().as_os_str().as_encoded_bytes(), 1)).unwrap();
+        let path = again.path().to_owned();
+        drop((directory, again));
         assert!(!path.exists());
     }
 }

@@ -23,6 +23,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use cas_http::error_body::code;
+use http::StatusCode;
 use rusqlite::Transaction;
 
 pub(crate) use blobs::{BlobFiles, BlobWriter, NewBlob, SealedBlob};
@@ -85,7 +87,14 @@ impl Store {
         *self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets other processes use the directory. What is being written is finished first; whatever comes later fails.
+    /// Runs `work`, and nobody lets go of the directory meanwhile; `None` when that has been done.
+    pub(crate) fn while_open<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.then(work)
+    }
+
+    /// Lets other processes use the directory, or removes it if it is a temporary one. What is being read or written is finished first; whatever
+    /// comes later fails.
     pub(crate) fn release(&self) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
         self.directory.release();
@@ -111,7 +120,10 @@ impl Store {
 
     /// [`read`](Self::read) for code that is already off the async threads.
     pub(crate) fn read_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
-        self.database.read(work)
+        // What is asked for once the emulator has ended is of no use to anybody, so this is not logged.
+        let ended =
+            || Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code::SERVICE_UNAVAILABLE, "the emulator has ended");
+        self.while_open(|| self.database.read(work)).unwrap_or_else(|| Err(ended()))
     }
 
     /// [`write`](Self::write) for code that is already off the async threads.

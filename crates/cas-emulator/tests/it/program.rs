@@ -123,6 +123,27 @@ async fn it_says_one_line_and_ends_cleanly_on_both_signals() {
     }
 }
 
+#[tokio::test]
+async fn a_temporary_state_is_gone_at_the_end_whatever_is_going_on() {
+    for signal in ["-TERM", "-INT"].into_iter().cycle().take(10) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::start(command(&["--listen", "127.0.0.1:0", "--json"]).env("TMPDIR", folder.path()));
+        let stream = TcpStream::connect(program.endpoint().strip_prefix("http://").unwrap()).await.unwrap();
+        let mut wire = Wire::signed(stream, Account::default().credentials().clone(), now());
+        wire.create_vault("photos").await;
+        let archive = wire.upload("photos", &pattern(MIB)).await;
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        for _ in 0..3 {
+            wire.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+            let push = json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b", "Object": "o"});
+            wire.job("photos", push).await;
+        }
+        let (status, ..) = program.end(signal);
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
 /// A copy that does not get on: its object is a pipe that nobody writes to.
 #[tokio::test]
 async fn a_job_that_copies_is_not_waited_for_when_it_ends() {
