@@ -51,8 +51,11 @@ impl Program {
     }
 
     async fn connect(&self) -> Wire<TcpStream> {
+        self.connect_as(&Account::new("program", SECRET, AppId::new(1_250_000_009)).unwrap()).await
+    }
+
+    async fn connect_as(&self, account: &Account) -> Wire<TcpStream> {
         let stream = TcpStream::connect(self.endpoint().strip_prefix("http://").unwrap()).await.unwrap();
-        let account = Account::new("program", SECRET, AppId::new(1_250_000_009)).unwrap();
         Wire::signed(stream, account.credentials().clone(), now())
     }
 
@@ -128,8 +131,7 @@ async fn a_temporary_state_is_gone_at_the_end_whatever_is_going_on() {
     for signal in ["-TERM", "-INT"].into_iter().cycle().take(10) {
         let folder = tempfile::tempdir().unwrap();
         let program = Program::start(command(&["--listen", "127.0.0.1:0", "--json"]).env("TMPDIR", folder.path()));
-        let stream = TcpStream::connect(program.endpoint().strip_prefix("http://").unwrap()).await.unwrap();
-        let mut wire = Wire::signed(stream, Account::default().credentials().clone(), now());
+        let mut wire = program.connect_as(&Account::default()).await;
         wire.create_vault("photos").await;
         let archive = wire.upload("photos", &pattern(MIB)).await;
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -142,6 +144,28 @@ async fn a_temporary_state_is_gone_at_the_end_whatever_is_going_on() {
         assert_eq!(status.code(), Some(0));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_seed_repeats_the_identifiers_however_often_somebody_looks() {
+    let mut stories = Vec::new();
+    for looks in [0, 3] {
+        let program = Program::start(&mut command(&["--listen", "127.0.0.1:0", "--json", "--seed", "7"]));
+        let mut wire = program.connect_as(&Account::default()).await;
+        wire.create_vault("photos").await;
+        let mut identifiers = Vec::new();
+        for _ in 0..2 {
+            identifiers.push(wire.upload("photos", b"hello").await);
+            identifiers.push(wire.initiate_upload("photos", MIB as u64).await);
+            identifiers.push(wire.job("photos", json!({"Type": "inventory-retrieval"})).await);
+            for _ in 0..looks {
+                wire.describe_job("photos", &identifiers[2]).await;
+            }
+        }
+        stories.push(identifiers);
+        program.end("-TERM");
+    }
+    assert_eq!(stories[0], stories[1]);
 }
 
 /// A copy that does not get on: its object is a pipe that nobody writes to.
