@@ -124,7 +124,8 @@ fn clock(service: &Service) -> JsonWriter {
 }
 
 fn move_clock(service: &Service, object: &JsonObject) -> Outcome<JsonWriter> {
-    if let Some(seconds) = object.number("advance_seconds")? {
+    only(object, &["advance_seconds", "signing_offset_seconds"])?;
+    if let Some(seconds) = number(object, "advance_seconds")? {
         service.clock.advance(Duration::from_secs(seconds));
     }
     if let Some(offset) = object.get("signing_offset_seconds") {
@@ -137,7 +138,8 @@ fn move_clock(service: &Service, object: &JsonObject) -> Outcome<JsonWriter> {
 
 /// Sets chance, state, or both: `{"chance": 7, "vaults": [{"name": "photos", "archives": [{"text": "hello"}, {"size": 3000000}]}]}`.
 async fn seed(service: &Service, object: &JsonObject) -> Outcome<JsonWriter> {
-    if let Some(chance) = object.number("chance")? {
+    only(object, &["chance", "vaults"])?;
+    if let Some(chance) = number(object, "chance")? {
         service.faults.seed(chance);
     }
     let described = if object.get("vaults").is_some() { object.objects("vaults")? } else { Vec::new() };
@@ -158,10 +160,10 @@ fn rule(object: &JsonObject) -> Outcome<FaultRule> {
     if let Some(vault) = object.parse::<VaultName>("vault")? {
         rule = rule.vault(vault);
     }
-    if let Some(count) = object.number("skip")? {
+    if let Some(count) = number(object, "skip")? {
         rule = rule.skip(count);
     }
-    if let Some(count) = object.number("times")? {
+    if let Some(count) = number(object, "times")? {
         rule = rule.times(count);
     }
     if let Some(share) = object.get("probability") {
@@ -173,9 +175,9 @@ fn rule(object: &JsonObject) -> Outcome<FaultRule> {
 }
 
 fn fault(object: &JsonObject) -> Outcome<Fault> {
-    let number =
-        |key: &'static str| -> Outcome<u64> { Ok(object.number(key)?.ok_or_else(|| WireError::missing(key))?) };
-    Ok(match object.require::<String>("fault")?.as_str() {
+    let number = |key: &'static str| number(object, key)?.ok_or_else(|| WireError::missing(key));
+    let name = object.require::<String>("fault")?;
+    let fault = match name.as_str() {
         "throttle" => Fault::throttle(),
         "unavailable" => Fault::unavailable(),
         "answer" => {
@@ -194,7 +196,34 @@ fn fault(object: &JsonObject) -> Outcome<Fault> {
             let expected = "throttle, unavailable, answer, delay, cut-request, cut-answer, lose-answer, flip-byte or wrong-tree-hash";
             return Err(WireError::invalid("fault", format!("expected {expected}")).into());
         }
-    })
+    };
+    let keys: &[&str] = match fault {
+        Fault::Answer { .. } if name == "answer" => &["status", "code", "message"],
+        Fault::Delay(_) => &["millis"],
+        Fault::CutRequest { .. } | Fault::CutAnswer { .. } => &["after"],
+        Fault::FlipByte { .. } => &["at"],
+        _ => &[],
+    };
+    only(object, &[&["fault", "operation", "vault", "skip", "times", "probability"], keys].concat())?;
+    Ok(fault)
+}
+
+/// Refuses what has another key than these: passed over, a misspelt one would change what is asked for.
+pub(crate) fn only(object: &JsonObject, keys: &[&str]) -> Result<(), WireError> {
+    match object.iter().find(|(key, _)| !keys.contains(key)) {
+        Some((key, _)) => Err(WireError::invalid(key.to_owned(), "there is no such key here")),
+        None => Ok(()),
+    }
+}
+
+/// A number that is written as one. The service takes texts too, but this is not its protocol.
+pub(crate) fn number(object: &JsonObject, key: &'static str) -> Result<Option<u64>, WireError> {
+    match object.get(key) {
+        Some(Value::String(text)) => {
+            Err(WireError::invalid(key, format!("expected a number, found the text {text:?}")))
+        }
+        _ => object.number(key),
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +262,13 @@ mod tests {
             (r#"{"fault":"throttle","operation":"Upload"}"#, "operation: expected a name such as UploadPart"),
             (r#"{"fault":"throttle","vault":"a/b"}"#, "vault: "),
             (r#"{"fault":"throttle","probability":2}"#, "probability: expected a number from 0 to 1"),
+            (r#"{"fault":"throttle","probability":"0.5"}"#, "probability: expected a number from 0 to 1"),
+            (r#"{"fault":"throttle","time":1}"#, "time: there is no such key here"),
+            (r#"{"fault":"throttle","after":1}"#, "after: there is no such key here"),
+            (r#"{"fault":"throttle","skip":"1"}"#, "skip: expected a number, found the text \"1\""),
+            (r#"{"fault":"throttle","times":""}"#, "times: expected a number, found the text \"\""),
+            (r#"{"fault":"cut-answer","after":"0"}"#, "after: expected a number, found the text \"0\""),
+            (r#"{"fault":"melt","after":1}"#, "fault: expected throttle, "),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(message), "{text}: {error}");

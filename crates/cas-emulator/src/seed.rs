@@ -6,6 +6,7 @@ use cas_http::range::MAX_ARCHIVE_SIZE;
 use cas_http::{AppId, ArchiveId, Description, VaultName, WireError};
 use serde_json::Value;
 
+use crate::admin::{number, only};
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
 use crate::store::archives::{self, NewArchive};
@@ -49,6 +50,7 @@ pub(crate) async fn archive(
 pub(crate) async fn vaults(service: &Service, owner: AppId, described: &[JsonObject]) -> Outcome<Vec<Value>> {
     let mut read = Vec::new();
     for vault in described {
+        only(vault, &["name", "archives"])?;
         let archives = if vault.get("archives").is_some() { vault.objects("archives")? } else { Vec::new() };
         let archives = archives.iter().map(|archive| Ok((content(archive)?, archive.parse("description")?)));
         read.push((vault.require::<VaultName>("name")?, archives.collect::<Outcome<Vec<_>>>()?));
@@ -68,7 +70,8 @@ pub(crate) async fn vaults(service: &Service, owner: AppId, described: &[JsonObj
 }
 
 fn content(archive: &JsonObject) -> Outcome<Content> {
-    match (archive.text("text")?, archive.number("size")?) {
+    only(archive, &["text", "size", "description"])?;
+    match (archive.text("text")?, number(archive, "size")?) {
         (Some(text), None) if !text.is_empty() => Ok(Content::Bytes(text.into())),
         (None, Some(size)) if (1..=MAX_ARCHIVE_SIZE).contains(&size) => Ok(Content::Pattern(size)),
         _ => Err(WireError::invalid("archives", "expected a text, or a size in bytes, and at least one byte").into()),

@@ -51,6 +51,9 @@ async fn the_clock_is_moved() {
     let [now, signing] =
         ["now", "signing_now"].map(|key| clock[key].as_str().unwrap().parse::<cas_http::Timestamp>().unwrap());
     assert_eq!((now.unix_seconds() - signing.unix_seconds() + 5) / 10, 450);
+    for wrong in [json!({"advance": 1}), json!({"advance_seconds": "1"})] {
+        assert_eq!(admin.ask("POST", "/clock", wrong).await.error(), "400 InvalidParameterValueException");
+    }
 }
 
 #[tokio::test]
@@ -64,8 +67,10 @@ async fn faults_come_and_go() {
     admin.ask("POST", "/faults", json!({"fault": "unavailable"})).await.expect(200);
     admin.ask("DELETE", "/faults", Value::Null).await.expect(200);
     wire.get("/-/vaults").await.expect(200);
-    let refused = admin.ask("POST", "/faults", json!({"fault": "melt"})).await;
-    assert_eq!(refused.error(), "400 InvalidParameterValueException");
+    for refused in [json!({"fault": "melt"}), json!({"fault": "throttle", "time": 1})] {
+        assert_eq!(admin.ask("POST", "/faults", refused).await.error(), "400 InvalidParameterValueException");
+    }
+    wire.get("/-/vaults").await.expect(200);
 }
 
 #[tokio::test]
@@ -116,8 +121,13 @@ async fn vaults_and_archives_can_be_there_from_the_beginning() {
         json!({"vaults": [{"name": "new", "archives": [{"text": ""}]}]}),
         json!({"vaults": [{"name": "new", "archives": [{"text": "x", "size": 1}]}]}),
         json!({"vaults": [{"name": "new", "archives": [{"size": 0}]}]}),
+        json!({"vaults": [{"name": "new", "archives": [{"size": "1"}]}]}),
+        json!({"vaults": [{"name": "new", "archives": [{"size": 1, "descriptoin": "x"}]}]}),
+        json!({"vaults": [{"name": "new", "archive": []}]}),
         json!({"vaults": {}}),
         json!({"chance": -1}),
+        json!({"chance": "1"}),
+        json!({"vault": []}),
     ] {
         assert_eq!(admin.ask("POST", "/seed", state.clone()).await.status, 400, "{state}");
     }
