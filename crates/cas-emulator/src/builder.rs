@@ -16,7 +16,7 @@ use crate::emulator::Emulator;
 use crate::error::{Error, ErrorKind};
 use crate::faults::Faults;
 use crate::ids::Ids;
-use crate::notify::Notifier;
+use crate::notify::{self, Notifier};
 use crate::service::Service;
 use crate::settings::{JobDelay, Limits, Settings};
 use crate::store::{DataDirectory, Store};
@@ -161,7 +161,7 @@ impl Builder {
         )
     }
 
-    /// Reports finished jobs to addresses on these hosts. Without any, nothing is ever sent anywhere.
+    /// Reports finished jobs to addresses on these hosts, each a name or an address without a port. Without any, nothing is ever sent anywhere.
     #[must_use]
     pub fn notify(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.notify.extend(hosts.into_iter().map(Into::into));
@@ -212,7 +212,7 @@ impl Builder {
             },
             ids: Ids::new(&seed, store.run),
             faults: Faults::new(chance),
-            notifier: Notifier::new(self.notify),
+            notifier: Notifier::new(&self.notify),
             clock: self.clock,
             settings: self.settings,
             jobs: Default::default(),
@@ -235,6 +235,10 @@ impl Builder {
         }
         if let Some(number) = self.settings.refused.iter().find(|number| !is_optional(**number)) {
             return Err(config(format!("there is no tolerance {number} that can be turned off")));
+        }
+        if let Some(text) = self.notify.iter().find(|text| notify::host(text).is_none()) {
+            let expected = "expected the name or address of a host, without a scheme or a port";
+            return Err(config(format!("notify: {expected}, found {text:?}")));
         }
         let region = &self.settings.region;
         if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
@@ -314,6 +318,10 @@ mod tests {
             message(with_account().region("ap chengdu")),
             "region: expected letters, digits and dashes, found \"ap chengdu\""
         );
-        assert!(with_account().strict().check().is_ok());
+        assert_eq!(
+            message(with_account().notify(["ci", "localhost:80"])),
+            "notify: expected the name or address of a host, without a scheme or a port, found \"localhost:80\""
+        );
+        assert!(with_account().strict().notify(["localhost", "::1"]).check().is_ok());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Such a request goes wherever a client says, so nothing is sent unless the host was allowed by whoever runs the emulator.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,8 +32,9 @@ struct Inner {
 }
 
 impl Notifier {
-    /// Allows these hosts, by name or address, whatever the port.
-    pub(crate) fn new(allowed: Vec<String>) -> Self {
+    /// Allows these hosts, by name or address, whatever the port. What is neither allows nothing.
+    pub(crate) fn new(allowed: &[String]) -> Self {
+        let allowed = allowed.iter().filter_map(|text| host(text)).collect();
         Notifier(Arc::new(Inner { allowed, pause: PAUSE, ..Inner::default() }))
     }
 
@@ -44,11 +46,10 @@ impl Notifier {
     /// Posts a job's description, up to three times, unless the host is not allowed.
     pub(crate) async fn deliver(&self, url: &CallbackUrl, description: Bytes) {
         let Ok(uri) = url.as_str().parse::<Uri>() else { return };
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if !self.0.allowed.contains(&host) {
-            tracing::info!(host, "a finished job is not reported: the host is not allowed");
+        let Some(host) = uri.host().and_then(host).filter(|host| self.0.allowed.contains(host)) else {
+            tracing::info!(host = uri.host(), "a finished job is not reported: the host is not allowed");
             return;
-        }
+        };
         for attempt in 1..=TRIES {
             let outcome = tokio::time::timeout(PATIENCE, post(&uri, &host, description.clone())).await;
             match outcome.unwrap_or_else(|_| Err("no answer in time".into())) {
@@ -64,6 +65,16 @@ impl Notifier {
         }
         self.0.given_up.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// The name or address of a host in the one form in which hosts are compared; `None` for what is neither, such as an URL, or one with a port.
+pub(crate) fn host(text: &str) -> Option<String> {
+    let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = address.parse::<IpAddr>() {
+        return Some(address.to_string());
+    }
+    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    is_name.then(|| text.to_ascii_lowercase())
 }
 
 /// One try. Every status of 200 to 299 means that the report was taken.
@@ -99,6 +110,21 @@ mod tests {
     fn notifier(allowed: &[&str]) -> Notifier {
         let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
         Notifier(Arc::new(Inner { allowed, pause: Duration::ZERO, ..Inner::default() }))
+    }
+
+    #[test]
+    fn hosts_are_names_and_addresses_and_nothing_else() {
+        for (text, expected) in [
+            ("CI-runner_1.Example.com", "ci-runner_1.example.com"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("[0:0::0001]", "::1"),
+        ] {
+            assert_eq!(host(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "http://x", "localhost:80", "127.0.0.1:80", "[::1]:80", "a/b", "me@x", "*", "a b", "a,b"] {
+            assert_eq!(host(text), None, "{text}");
+        }
     }
 
     /// Answers one connection after the other with these statuses, and tells what came on each.
@@ -181,7 +207,16 @@ mod tests {
             assert_eq!(notifier.counts(), (0, 0), "{allowed:?}");
         }
         assert!(!served.is_finished());
-        notifier(&["127.0.0.1"]).deliver(&url, Bytes::new()).await;
+        Notifier::new(&["127.0.0.1".to_owned()]).deliver(&url, Bytes::new()).await;
         assert_eq!(served.await.unwrap().len(), 1, "the first that comes is the one that was allowed");
+    }
+
+    #[tokio::test]
+    async fn a_host_is_the_same_in_capitals() {
+        let (url, served) = receiver(&[200]).await;
+        let url = CallbackUrl::parse(url.as_str().replace("127.0.0.1", "LocalHost")).unwrap();
+        let notifier = Notifier::new(&["LOCALHOST".to_owned()]);
+        notifier.deliver(&url, Bytes::new()).await;
+        assert_eq!((served.await.unwrap().len(), notifier.counts()), (1, (1, 0)));
     }
 }
