@@ -23,6 +23,9 @@ struct Cli {
     serve: Serve,
 }
 
+/// The environment variable with the accounts.
+const ACCOUNTS: &str = "CAS_EMULATOR_ACCOUNTS";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Checks everything in a data directory that no emulator uses: every byte against its hashes.
@@ -48,7 +51,7 @@ struct Serve {
     #[arg(
         long = "account",
         value_name = "SECRET_ID:SECRET_KEY:APPID",
-        env = "CAS_EMULATOR_ACCOUNTS",
+        env = ACCOUNTS,
         hide_env_values = true,
         value_delimiter = ','
     )]
@@ -68,7 +71,8 @@ struct Serve {
     /// The directory of the stand-in for COS. Without it, `cos` below the directory of the state.
     #[arg(long, value_name = "DIR")]
     cos: Option<PathBuf>,
-    /// Reports finished jobs to addresses on this host. May be given several times; without it nothing is reported.
+    /// Reports finished jobs to addresses on this host, a name or an address without a port. May be given several times; without it nothing is
+    /// reported.
     #[arg(long, value_name = "HOST")]
     notify: Vec<String>,
     /// Turns off tolerances: these, by number, or all.
@@ -104,13 +108,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Some(Command::Fsck { data }) => {
             let report = fsck(data)?;
-            say(&report.to_string())?;
+            show(&report.to_string())?;
             Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         None if cli.serve.list_tolerances => {
             for tolerance in Tolerance::all() {
                 let kept = if tolerance.is_optional() { "" } else { " (always kept)" };
-                say(&format!("{:>2}  {}, for {}{kept}", tolerance.number, tolerance.what, tolerance.why))?;
+                show(&format!("{:>2}  {}, for {}{kept}", tolerance.number, tolerance.what, tolerance.why))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -148,7 +152,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals cannot be received")?;
     let json = options.json;
     let emulator = builder(options)?.start().await?;
-    say(&if json { json_line(&emulator) } else { line(&emulator) })?;
+    say(&if json { json_line(&emulator) } else { line(&emulator) }).context(UNWRITABLE)?;
     signals.wait().await;
     emulator.shutdown().await?;
     Ok(())
@@ -163,7 +167,9 @@ fn builder(options: Serve) -> anyhow::Result<Builder> {
         .region(options.region)
         .live_totals(options.live_totals)
         .notify(options.notify);
-    for account in options.accounts {
+    // A variable that is set to nothing, as scripts do, is no account.
+    let none = options.accounts == [""] && std::env::var_os(ACCOUNTS).is_some_and(|accounts| accounts.is_empty());
+    for account in options.accounts.into_iter().filter(|_| !none) {
         // The text is not repeated in any message: it holds a secret.
         builder = builder.account(account.parse::<Account>()?);
     }
@@ -200,14 +206,24 @@ fn json_line(emulator: &Emulator) -> String {
     format!(r#"{{"endpoint":{endpoint},"app_id":{app_id},"secret_id":{}{admin}}}"#, text(emulator.secret_id()))
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+const UNWRITABLE: &str = "standard output cannot be written";
+
+fn say(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output cannot be written")
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-#[expect(clippy::print_stderr, reason = "this is a program, and there is no other place left to say it")]
+/// Says what somebody may read only the beginning of.
+fn show(text: &str) -> anyhow::Result<()> {
+    match say(text) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        said => said.context(UNWRITABLE),
+    }
+}
+
 fn complain(text: &str) {
-    eprintln!("cas-emulator: {text}");
+    // There is no other place left to say it.
+    drop(writeln!(std::io::stderr(), "cas-emulator: {text}"));
 }
 
 /// The signals that ask the program to end.

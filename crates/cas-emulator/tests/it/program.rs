@@ -405,6 +405,9 @@ fn what_is_wrong_with_a_command_line_is_said() {
         (&["--account", "id-without-a-key"], 1, "expected SECRET_ID:SECRET_KEY:APPID"),
         (&["--strict=99"], 1, "there is no tolerance 99"),
         (&["--strict=7"], 1, "there is no tolerance 7 that can be turned off"),
+        (&["--notify", "http://x"], 1, "notify: expected the name or address of a host"),
+        (&["--notify", "localhost:80"], 1, "notify: expected the name or address of a host"),
+        (&["--account", ""], 1, "expected SECRET_ID:SECRET_KEY:APPID"),
         (&["--job-delay", "soon"], 2, "expected tier, or a time"),
         (&["--time-scale", "0"], 2, "--time-scale"),
         (&["--listen", "127.0.0.1:0", "--data", "/dev/null/x"], 1, "cannot be used"),
@@ -415,6 +418,34 @@ fn what_is_wrong_with_a_command_line_is_said() {
         assert_eq!((actual, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
         assert!(err.contains(message), "{arguments:?}: {err}");
     }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_no_account() {
+    let program = Program::start(command(&["--listen", "127.0.0.1:0", "--json"]).env("CAS_EMULATOR_ACCOUNTS", ""));
+    assert!(program.line.contains(&format!("\"{}\"", Account::DEFAULT_SECRET_ID)), "{}", program.line);
+}
+
+/// As when its output goes to a program such as `head`, which does not read all of it.
+#[tokio::test]
+async fn it_does_not_mind_when_nobody_reads_what_it_says() {
+    let nobody = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let unread = |arguments: &[&str]| command(arguments).stdout(nobody()).stderr(nobody()).status().unwrap().code();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    assert_eq!(unread(&["--list-tolerances"]), Some(0));
+    assert_eq!(unread(&["--strict=99"]), Some(1));
+    assert_eq!(unread(&["fsck", "--data", "/dev/null/x"]), Some(1));
+
+    let mut command = command(&["--listen", "127.0.0.1:0", "--json", "--data", data]);
+    let program = Program::start(command.stderr(nobody()).env("CAS_LOG", "trace"));
+    program.connect_as(&Account::default()).await.create_vault("photos").await;
+    drop(program);
+    assert_eq!(unread(&["fsck", "--data", data]), Some(0));
 }
 
 #[test]
