@@ -297,11 +297,42 @@ async fn s3_a_good_client_is_served_among_a_thousand_slow_ones() {
     // Who is not served would wait for ever.
     tokio::time::timeout(Duration::from_secs(60), story).await.expect("everybody is served");
     if cfg!(target_os = "linux") {
+        // These have sent little: heads hold next to nothing, and bodies no more than came of them. What they can hold is below.
         let most = peak_memory(program.child.id());
         assert!(most < 200 * MIB, "{most} bytes");
     }
     let (status, _, err) = program.end("-TERM");
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+}
+
+/// The manual says 1.5 MiB for each connection at most, and 32 MiB for large uploads: bodies and answers that stop where they hold the most.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_connection_holds_as_much_memory_as_the_manual_says() {
+    const SLOW: usize = 150;
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::on(directory.path());
+    let mut good = program.connect().await;
+    good.create_vault("photos").await;
+    let archive = good.upload("photos", &pattern(8 * MIB)).await;
+    let job = good.job("photos", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
+    let before = peak_memory(program.child.id());
+    let upload = Call::new("POST", "/-/vaults/photos/archives").body(pattern(2 * MIB)).hashed();
+    let document = Call::new("POST", "/-/vaults/photos/jobs").body(vec![b' '; MIB]);
+    let output = Call::new("GET", format!("/-/vaults/photos/jobs/{job}/output"));
+    let mut slow = Vec::new();
+    for (call, sent) in [(upload, 3 * MIB / 2), (document, MIB - 1), (output, 0)] {
+        let head = call.head(Some(&good.credentials), good.now);
+        for _ in 0..SLOW / 3 {
+            let mut wire = program.connect().await;
+            wire.io.write_all(&head).await.unwrap();
+            wire.io.write_all(&call.body[..sent]).await.unwrap();
+            good.get("/-/vaults/photos").await.expect(200);
+            slow.push(wire);
+        }
+    }
+    let held = peak_memory(program.child.id()) - before;
+    assert!(held < SLOW * MIB * 3 / 2 + 32 * MIB, "{held} bytes");
 }
 
 /// Lets this process have so many open files.
