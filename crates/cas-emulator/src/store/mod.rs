@@ -120,9 +120,6 @@ impl Store {
 
     /// [`read`](Self::read) for code that is already off the async threads.
     pub(crate) fn read_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Outcome<T> {
-        // What is asked for once the emulator has ended is of no use to anybody, so this is not logged.
-        let ended =
-            || Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code::SERVICE_UNAVAILABLE, "the emulator has ended");
         self.while_open(|| self.database.read(work)).unwrap_or_else(|| Err(ended()))
     }
 
@@ -132,14 +129,12 @@ impl Store {
     }
 
     fn try_to_write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Outcome<T>) -> Result<T, Unwritten> {
-        // Held to the end of the work, so that nobody lets go of the directory meanwhile.
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if !*open {
-            return Err(Failure::internal("writing", &"the emulator has ended").into());
-        }
-        let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
-        self.remove_doomed(&doomed);
-        Ok(result)
+        let written = self.while_open(|| {
+            let (result, doomed) = self.database.write(|transaction| Ok((work(transaction)?, doomed(transaction)?)))?;
+            self.remove_doomed(&doomed);
+            Ok(result)
+        });
+        written.unwrap_or_else(|| Err(ended().into()))
     }
 
     /// Puts a file in its place and runs `work` with it in a transaction. The file stays if that is committed, or may turn out to be. Blocks.
@@ -225,6 +220,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T
         Ok(outcome) => outcome,
         Err(error) => Err(Failure::internal("the work", &error)),
     }
+}
+
+/// What comes too late. Nobody needs to know, so this is not logged.
+fn ended() -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code::SERVICE_UNAVAILABLE, "the emulator has ended")
 }
 
 /// An error of a file, as an answer.
