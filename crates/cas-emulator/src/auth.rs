@@ -49,7 +49,6 @@ impl Accounts {
     /// The head with each host that came without a port once more with ours (`docs/protocol.md` §2.4, rule 2).
     fn with_port<'h>(&self, head: &'h Parts) -> Cow<'h, Parts> {
         let Some(port) = self.port else { return Cow::Borrowed(head) };
-        let has_port = |host: &HeaderValue| host.as_bytes().contains(&b':');
         let bare = head.headers.get_all(HOST).iter().filter(|host| !has_port(host));
         let with_port =
             |host: &HeaderValue| HeaderValue::from_bytes(format!("{}:{port}", host.to_str().ok()?).as_bytes()).ok();
@@ -63,6 +62,11 @@ impl Accounts {
         }
         Cow::Owned(head)
     }
+}
+
+/// Whether a host comes with a port. The colons within the brackets of an IPv6 address are not before one.
+fn has_port(host: &HeaderValue) -> bool {
+    host.as_bytes().rsplit(|byte| *byte == b']').next().is_some_and(|end| end.contains(&b':'))
 }
 
 /// Temporary credentials need their token, others must not come with one.
@@ -98,4 +102,25 @@ fn failure(error: &VerifyError) -> Failure {
 
 fn refused(message: &str) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, code::INVALID_SIGNATURE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_came_without_a_port_is_there_once_more_with_ours() {
+        let accounts = Accounts { known: Vec::new(), verifier: Verifier::cas(), port: Some(9580) };
+        for (sent, hosts) in [
+            ("127.0.0.1", &["127.0.0.1", "127.0.0.1:9580"][..]),
+            ("127.0.0.1:80", &["127.0.0.1:80"]),
+            ("[::1]", &["[::1]", "[::1]:9580"]),
+            ("[::1]:80", &["[::1]:80"]),
+        ] {
+            let (head, ()) = http::Request::get("/-/vaults").header(HOST, sent).body(()).unwrap().into_parts();
+            let head = accounts.with_port(&head);
+            let found: Vec<&str> = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap()).collect();
+            assert_eq!(found, hosts);
+        }
+    }
 }
