@@ -22,6 +22,10 @@ use crate::service::Service;
 /// How many bytes of a body are read at once. Small reads cost a fast client a fifth of its rate.
 const BUFFER: usize = 400 << 10;
 
+/// How many headers are read. It is far above what a request may have, so that the refusal is the service's own; each costs 64 bytes of memory
+/// while a head is read, whether it is there or not.
+const HEADERS_READ: usize = 2048;
+
 /// How many bytes an in-memory pipe holds in each direction.
 const PIPE: usize = 64 << 10;
 
@@ -126,6 +130,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
+        .max_headers(HEADERS_READ)
         .max_buf_size(BUFFER.max(limits.head_size))
         .auto_date_header(false)
         // A client that closes its writing side once it has said everything still wants its answer.

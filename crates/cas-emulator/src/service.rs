@@ -54,6 +54,9 @@ pub(crate) struct Service {
 /// How much of an unread body is still read, so that the connection can be used for the next request.
 const SMALL_REST: u64 = 64 << 10;
 
+/// How many headers a request may have.
+const HEADERS: usize = 100;
+
 impl Service {
     /// Runs something besides the connections.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -118,7 +121,7 @@ impl Service {
         };
         // Bytes that may or may not be the next request make the connection unusable, and whoever waits to be told to go on with a body
         // must not be told so now.
-        let unusable = self.is_too_long(&head)
+        let unusable = self.excess(&head).is_some()
             || [TRANSFER_ENCODING, EXPECT].iter().any(|name| head.headers.contains_key(name)) && !body.is_finished();
         if unusable || !body.drain(SMALL_REST).await {
             closing.unread.store(true, Ordering::SeqCst);
@@ -140,11 +143,15 @@ impl Service {
         headers.insert(SERVER, HeaderValue::from_static("cas-emulator"));
     }
 
-    /// Whether a head has more bytes than it may have. It was read all the same, up to twice as many.
-    fn is_too_long(&self, head: &Parts) -> bool {
+    /// What a head has more of than it may have. It was read all the same, up to twice as many bytes.
+    fn excess(&self, head: &Parts) -> Option<String> {
+        if head.headers.len() > HEADERS {
+            return Some(format!("head: more than {HEADERS} headers"));
+        }
         let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
         let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        target + headers.sum::<usize>() > self.settings.limits.head_size
+        let most = self.settings.limits.head_size;
+        (target + headers.sum::<usize>() > most).then(|| format!("head: longer than {most} bytes"))
     }
 
     async fn work(
@@ -154,10 +161,8 @@ impl Service {
         address: IpAddr,
         closing: &Arc<Closing>,
     ) -> Result<Response<AnswerBody>, Stop> {
-        if self.is_too_long(head) {
-            return Err(
-                Failure::bad_request(format!("head: longer than {} bytes", self.settings.limits.head_size)).into()
-            );
+        if let Some(why) = self.excess(head) {
+            return Err(Failure::bad_request(why).into());
         }
         check_framing(head)?;
         let caller = self.accounts.authenticate(head, self.clock.signing_now())?;
