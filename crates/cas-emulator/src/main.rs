@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cas_emulator::{Account, Builder, Clock, Emulator, JobDelay, Limits, Tolerance, fsck};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// A local server that speaks the protocol of Tencent Cloud Archive Storage (CAS).
@@ -76,8 +76,15 @@ struct Serve {
     #[arg(long, value_name = "HOST")]
     notify: Vec<String>,
     /// Turns off tolerances: these, by number, or all.
-    #[arg(long, value_name = "NUMBERS", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "0")]
-    strict: Vec<u8>,
+    #[arg(
+        long,
+        value_name = "NUMBERS",
+        num_args = 0..=1,
+        require_equals = true,
+        value_delimiter = ',',
+        action = ArgAction::Set
+    )]
+    strict: Option<Vec<u8>>,
     /// Prints the tolerances and ends.
     #[arg(long)]
     list_tolerances: bool,
@@ -185,10 +192,10 @@ fn builder(options: Serve) -> anyhow::Result<Builder> {
     if let Some(seed) = options.seed {
         builder = builder.seed(seed);
     }
-    Ok(match options.strict.as_slice() {
-        [] => builder,
-        [0] => builder.strict(),
-        numbers => builder.refuse(numbers.iter().copied()),
+    Ok(match options.strict {
+        None => builder,
+        Some(numbers) if numbers.is_empty() => builder.strict(),
+        Some(numbers) => builder.refuse(numbers),
     })
 }
 

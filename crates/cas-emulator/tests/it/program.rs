@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use cas_emulator::Account;
+use cas_emulator::{Account, Tolerance};
 use cas_http::AppId;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -480,8 +480,24 @@ async fn it_does_not_mind_when_nobody_reads_what_it_says() {
 }
 
 #[test]
+fn strict_is_all_or_the_numbers_of_some() {
+    for (arguments, code, message) in [
+        (&["--strict=0"][..], 1, "there is no tolerance 0 that can be turned off"),
+        (&["--strict=6,0"], 1, "there is no tolerance 0 that can be turned off"),
+        (&["--strict", "--strict=6"], 2, "cannot be used multiple times"),
+    ] {
+        let (actual, _, err) = run_refused(&mut command(&[arguments, &["--listen", "127.0.0.1:0"]].concat()));
+        assert_eq!(actual, Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(message), "{arguments:?}: {err}");
+    }
+    for arguments in [&["--strict"][..], &["--strict=1,6"]] {
+        Program::start(&mut command(&[arguments, &["--listen", "127.0.0.1:0", "--json"]].concat()));
+    }
+}
+
+#[test]
 fn tolerances_are_listed() {
     let (code, out, _) = run(&mut command(&["--list-tolerances"]));
-    assert_eq!((code, out.lines().count()), (Some(0), 25));
+    assert_eq!((code, out.lines().count()), (Some(0), Tolerance::all().len()));
     assert!(out.starts_with(" 1  two Host headers, "), "{out}");
 }
