@@ -175,7 +175,8 @@ impl Service {
         let query = head.uri.query().unwrap_or_default();
         let (uid, operation) =
             AnyOperation::read(info, &path, query, &head.headers, &document).map_err(Failure::from)?;
-        self.check_tolerances(head, &caller, &document)?;
+        let verified = &caller.verified;
+        self.check_tolerances(&Seen { head, info, path: &path, verified, body: &document })?;
         let owner = self.authorise(&caller, uid, &operation, address).await?;
 
         self.counting.operation(info.name);
@@ -205,9 +206,8 @@ impl Service {
         Ok(answer)
     }
 
-    fn check_tolerances(&self, head: &Parts, caller: &Caller, body: &[u8]) -> Outcome<()> {
-        let seen = Seen { head, verified: &caller.verified, body };
-        match tolerance::first_refused(&self.settings.refused, &seen) {
+    fn check_tolerances(&self, seen: &Seen<'_>) -> Outcome<()> {
+        match tolerance::first_refused(&self.settings.refused, seen) {
             Some(tolerance) => {
                 Err(Failure::invalid(format!("tolerance {} is off: {}", tolerance.number, tolerance.what)))
             }

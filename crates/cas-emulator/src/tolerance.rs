@@ -3,7 +3,7 @@
 //! Numbers 1 to 15 are the rules of `docs/protocol.md` §2.4; those that are about answers rather than requests are always kept. The
 //! readers further in take all of it: a strict emulator looks at the request once more and refuses what would have needed a tolerance.
 
-use cas_http::wire::query_pairs;
+use cas_http::wire::{OperationInfo, query_pairs};
 use cas_sign::{ParameterReading, Verified};
 use http::HeaderName;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, HOST};
@@ -42,6 +42,10 @@ impl Tolerance {
 #[derive(Debug)]
 pub(crate) struct Seen<'r> {
     pub(crate) head: &'r Parts,
+    /// The operation it was found to be.
+    pub(crate) info: &'static OperationInfo,
+    /// The path by which that was found: the one in the head, or the one that stands for an old spelling of it.
+    pub(crate) path: &'r str,
     pub(crate) verified: &'r Verified,
     /// The small body; empty for archive data.
     pub(crate) body: &'r [u8],
@@ -84,17 +88,16 @@ const TOLERANCES: &[Tolerance] = &[
     }),
     optional(
         6,
-        "a parameter without a value or =, True for true, and / or ~ escaped otherwise than they should be",
+        "a parameter without =, True for true, and / or ~ escaped otherwise than they should be",
         PYTHON,
         |seen| {
             let raw = query(seen);
-            let odd = |pair: &str| pair.split_once('=').is_none_or(|(_, value)| value.is_empty());
             let mut pairs = raw.split('&').filter(|pair| !pair.is_empty());
-            let spelled = |value: &str| value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
-            pairs.any(odd)
+            let capital = |(name, value): &(String, String)| name == "completed" && value.contains(char::is_uppercase);
+            pairs.any(|pair| !pair.contains('='))
                 || raw.contains('/')
                 || raw.to_ascii_lowercase().contains("%7e")
-                || query_pairs(raw).iter().any(|(_, value)| spelled(value) && value.chars().any(char::is_uppercase))
+                || query_pairs(raw).iter().any(capital)
         },
     ),
     always(7, "no Content-Type on an empty body", PYTHON),
@@ -117,25 +120,22 @@ const TOLERANCES: &[Tolerance] = &[
         17,
         "a slash at the end of the path of multipart uploads",
         "an old edition of the service's page",
-        |seen| seen.head.uri.path().ends_with("/multipart-uploads/"),
+        |seen| is_respelled(seen, "/multipart-uploads/"),
     ),
     optional(18, "/Output for /output", "the oldest edition of the service's page", |seen| {
-        seen.head.uri.path().ends_with("/Output")
+        is_respelled(seen, "/Output")
     }),
     optional(19, "a Content-Range with another end than /*", GO, |seen| {
         !all_values(seen, &CONTENT_RANGE, |value| value.ends_with("/*"))
     }),
     optional(20, "Policy for policy, and a policy that is an object", GO, |seen| {
-        let odd =
-            body_value(seen, "Policy").or_else(|| body_value(seen, "policy").filter(|policy| !policy.is_string()));
-        seen.head.uri.path().ends_with("/access-policy") && odd.is_some()
+        seen.info.name == "SetVaultAccessPolicy" && !body_value(seen, "policy").is_some_and(|policy| policy.is_string())
     }),
     optional(21, "Event for Events", "the table on the service's page", |seen| {
-        seen.head.uri.path().ends_with("/notification-configuration") && body_value(seen, "Event").is_some()
+        seen.info.name == "SetVaultNotificationConfiguration" && body_value(seen, "Events").is_none()
     }),
     optional(22, "a retrieval range without an end", PYTHON, |seen| {
-        body_value(seen, "RetrievalByteRange")
-            .is_some_and(|range| range.as_str().is_some_and(|range| range.ends_with('-')))
+        job_text(seen, "RetrievalByteRange").is_some_and(|range| range.ends_with('-'))
     }),
     optional(23, "an inventory limit that is a number", GO, |seen| {
         let parameters = body_value(seen, "InventoryRetrievalParameters");
@@ -146,11 +146,17 @@ const TOLERANCES: &[Tolerance] = &[
         description.is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_err())
     }),
     optional(25, "bytes= in the range of a COS object, and If-Unmodified-Since spelled right", "people", |seen| {
-        let condition = body_value(seen, "Condition");
-        body_value(seen, "Range").is_some_and(|range| range.as_str().is_some_and(|range| range.starts_with("bytes=")))
+        let condition = body_value(seen, "Condition").filter(|_| seen.info.name == "InitiateJob");
+        job_text(seen, "Range").is_some_and(|range| range.starts_with("bytes="))
             || condition.is_some_and(|condition| condition.get("If-Unmodified-Since").is_some())
     }),
 ];
+
+/// Whether the path ends so and stands for another. What ends so of itself may be a vault of that name.
+fn is_respelled(seen: &Seen<'_>, end: &str) -> bool {
+    let path = seen.head.uri.path();
+    path != seen.path && path.ends_with(end)
+}
 
 fn query<'r>(seen: &Seen<'r>) -> &'r str {
     seen.head.uri.query().unwrap_or_default()
@@ -161,9 +167,16 @@ fn all_values(seen: &Seen<'_>, name: &HeaderName, passes: impl Fn(&str) -> bool)
     seen.head.headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(|value| passes(value.trim())))
 }
 
+/// A value of the body; one that is null is absent.
 fn body_value(seen: &Seen<'_>, key: &str) -> Option<Value> {
     let Ok(Value::Object(mut object)) = serde_json::from_slice(seen.body) else { return None };
-    object.remove(key)
+    object.remove(key).filter(|value| !value.is_null())
+}
+
+/// A text that a job is initiated with. Its reader minds no blanks around it.
+fn job_text(seen: &Seen<'_>, key: &str) -> Option<String> {
+    let value = body_value(seen, key).filter(|_| seen.info.name == "InitiateJob")?;
+    value.as_str().map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -396,3 +396,72 @@ async fn each_tolerance_is_turned_off_by_its_number_and_by_no_other() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_tolerance_that_is_off_is_not_walked_around() {
+    let job = |body: Value| Call::new("POST", "/-/vaults/photos/jobs").body(body.to_string());
+    let retrieval = |range| json!({"Type": "archive-retrieval", "ArchiveId": "a", "RetrievalByteRange": range});
+    let pull = |range| json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", "Range": range});
+    for (number, call) in [(22, job(retrieval("0- "))), (22, job(retrieval("\t0-"))), (25, job(pull(" bytes=0-1")))] {
+        let emulator = Emulator::builder().without_port().refuse([number]).start().await.unwrap();
+        let mut wire = connect(&emulator);
+        wire.create_vault("photos").await;
+        let answer = wire.send(call).await;
+        assert_eq!(answer.error(), "400 InvalidParameterValueException", "{number}");
+        assert!(answer.message().starts_with(&format!("tolerance {number} is off: ")), "{}", answer.message());
+    }
+}
+
+/// Requests as the service's pages have them, to a vault of any name: create, use, delete.
+fn documented(vault: &str, archive: &str, upload: &str) -> Vec<Call> {
+    let call = |method, below: &str| Call::new(method, format!("/-/vaults/{vault}{below}"));
+    let json = |method, below: &str, body: Value| call(method, below).body(body.to_string());
+    let job = |body| json("POST", "/jobs", body);
+    let part = call("PUT", &format!("/multipart-uploads/{upload}")).header("Content-Range", "bytes 0-4/*");
+    let filters = json!({"StartDate": "2017-08-29T08:29:41Z", "EndDate": "2017-08-29T08:29:41.000Z", "Limit": "5"});
+    let condition = json!({"If-Umodified-Since": "Thu, 01 Jan 1970 00:00:10 GMT"});
+    let url = "http://e.com/Done";
+    vec![
+        call("PUT", ""),
+        call("GET", ""),
+        Call::new("GET", "/-/vaults?limit=5&marker="),
+        json("PUT", "/access-policy", json!({"policy": "{\"version\":\"2.0\",\"statement\":[]}"})),
+        call("GET", "/access-policy"),
+        json(
+            "PUT",
+            "/notification-configuration",
+            json!({"CallBackUrl": url, "Events": ["ArchiveRetrievalCompleted", "PushToCOSCompleted"]}),
+        ),
+        call("GET", "/multipart-uploads?limit=5&marker="),
+        part.body("hello").hashed(),
+        call("GET", &format!("/multipart-uploads/{upload}?marker=")),
+        call("DELETE", &format!("/multipart-uploads/{upload}")),
+        job(json!({"Type": "archive-retrieval", "ArchiveId": archive, "RetrievalByteRange": "0-4", "Tier": "Bulk"})),
+        job(json!({"Type": "inventory-retrieval", "Format": "CSV", "InventoryRetrievalParameters": filters})),
+        job(json!({"Type": "inventory-retrieval", "Description": " A b ", "CallBackUrl": url})),
+        job(json!({"Type": "push-to-cos", "ArchiveId": archive, "Bucket": "b", "Object": "O/o", "Tier": "Standard"})),
+        job(json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", "Range": "0-4", "Condition": condition})),
+        call("GET", "/jobs?completed=true&limit=5&marker=&statuscode=InProgress"),
+        call("DELETE", &format!("/archives/{archive}")),
+        call("DELETE", ""),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_documented_passes_however_strict_the_emulator_is() {
+    let each = Tolerance::all().iter().filter(|tolerance| tolerance.is_optional()).map(|tolerance| tolerance.number);
+    let all: Vec<u8> = each.clone().collect();
+    for refused in each.map(|number| vec![number]).chain([all]) {
+        let emulator = Emulator::builder().without_port().refuse(refused.iter().copied()).start().await.unwrap();
+        let mut wire = connect(&emulator);
+        for vault in ["Output", "output", "jobs", "multipart-uploads", "Archives", "access-policy", "vaults"] {
+            wire.create_vault(vault).await;
+            let (archive, upload) = (wire.upload(vault, b"hello").await, wire.initiate_upload(vault, 1 << 20).await);
+            for call in documented(vault, &archive, &upload) {
+                let (method, target) = (call.method, call.target.clone());
+                let answer = wire.send(call).await;
+                assert!(answer.status < 300, "{refused:?} {method} {target}: {answer:?}");
+            }
+        }
+    }
+}
