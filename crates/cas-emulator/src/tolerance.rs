@@ -102,7 +102,7 @@ const TOLERANCES: &[Tolerance] = &[
     ),
     always(7, "no Content-Type on an empty body", PYTHON),
     always(8, "x-cas-requestId on every answer", PYTHON),
-    always(9, "206 with Content-Range for every request that carries Range", PYTHON),
+    always(9, "206 with Content-Range for the output of a job that is asked for with Range", PYTHON),
     always(10, "every key in every job", PYTHON),
     always(11, "Marker in every listing", PYTHON),
     always(12, "a description that is a string, never null, in lists of uploads", PYTHON),
