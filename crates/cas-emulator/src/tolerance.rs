@@ -3,12 +3,14 @@
 //! Numbers 1 to 15 are the rules of `docs/protocol.md` §2.4; those that are about answers rather than requests are always kept. The
 //! readers further in take all of it: a strict emulator looks at the request once more and refuses what would have needed a tolerance.
 
+use bytes::Bytes;
 use cas_http::wire::{OperationInfo, query_pairs};
-use cas_sign::{ParameterReading, Verified};
-use http::HeaderName;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, HOST};
+use cas_http::{PartRange, Timestamp};
+use cas_sign::{NameList, ParameterReading, Verified};
+use http::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, DATE, HOST};
 use http::request::Parts;
-use serde_json::Value;
+use http::{HeaderName, Request};
+use serde_json::{Map, Value};
 
 /// Something that the emulator puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Seen<'r> {
     pub(crate) verified: &'r Verified,
     /// The small body; empty for archive data.
     pub(crate) body: &'r [u8],
+    /// What was understood, as the service's pages would have it written.
+    pub(crate) written: &'r Request<Bytes>,
 }
 
 /// The first of the refused tolerances that a request needs.
@@ -125,21 +129,23 @@ const TOLERANCES: &[Tolerance] = &[
     optional(18, "/Output for /output", "the oldest edition of the service's page", |seen| {
         is_respelled(seen, "/Output")
     }),
-    optional(19, "a Content-Range with another end than /*", GO, |seen| {
-        !all_values(seen, &CONTENT_RANGE, |value| value.ends_with("/*"))
+    optional(19, "a Content-Range in another form than bytes FIRST-LAST/*", GO, |seen| {
+        let plain =
+            |text: &str| PartRange::from_content_range(text).is_ok_and(|range| range.to_content_range() == text);
+        !all_values(seen, &CONTENT_RANGE, plain)
     }),
     optional(20, "Policy for policy, and a policy that is an object", GO, |seen| {
         seen.info.name == "SetVaultAccessPolicy" && !body_value(seen, "policy").is_some_and(|policy| policy.is_string())
     }),
-    optional(21, "Event for Events", "the table on the service's page", |seen| {
-        seen.info.name == "SetVaultNotificationConfiguration" && body_value(seen, "Events").is_none()
+    optional(21, "Event for Events, and a text for the list", "the table on the service's page", |seen| {
+        seen.info.name == "SetVaultNotificationConfiguration"
+            && !body_value(seen, "Events").is_some_and(|events| events.is_array())
     }),
     optional(22, "a retrieval range without an end", PYTHON, |seen| {
         job_text(seen, "RetrievalByteRange").is_some_and(|range| range.ends_with('-'))
     }),
-    optional(23, "an inventory limit that is a number", GO, |seen| {
-        let parameters = body_value(seen, "InventoryRetrievalParameters");
-        parameters.is_some_and(|parameters| parameters.get("Limit").is_some_and(Value::is_number))
+    optional(23, "a number for a text, such as an inventory limit", GO, |seen| {
+        differs(seen, |sent, written| sent.is_number() && written.is_string())
     }),
     optional(24, "a description in Latin-1", NODE, |seen| {
         let description = seen.head.headers.get("x-cas-archive-description");
@@ -150,6 +156,36 @@ const TOLERANCES: &[Tolerance] = &[
         job_text(seen, "Range").is_some_and(|range| range.starts_with("bytes="))
             || condition.is_some_and(|condition| condition.get("If-Unmodified-Since").is_some())
     }),
+    optional(
+        26,
+        "words and names of parameters in another case or with blanks around them",
+        "samples on the service's page",
+        |seen| {
+            let is_other = |sent: &str, written: &str| sent != written && sent.trim().eq_ignore_ascii_case(written);
+            let texts = |sent: &Value, written: &Value| {
+                sent.as_str().zip(written.as_str()).is_some_and(|(sent, written)| is_other(sent, written))
+            };
+            differs(seen, texts) || has_other_parameter(seen, is_other)
+        },
+    ),
+    optional(27, "a date of an inventory in another form than 2017-08-29T08:29:41Z", "people", |seen| {
+        let parameters = body_value(seen, "InventoryRetrievalParameters").filter(|_| seen.info.name == "InitiateJob");
+        let odd =
+            |key| parameters.as_ref().and_then(|all| all.get(key)?.as_str()).is_some_and(|date| !is_plain_date(date));
+        odd("StartDate") || odd("EndDate")
+    }),
+    optional(
+        28,
+        "a signature whose items are in another order or more than seven, or whose lists are unsorted or in capitals",
+        "people",
+        |seen| {
+            let authorization = &seen.verified.authorization;
+            let sent = seen.head.headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
+            sent.is_none_or(|sent| sent != authorization.to_string().as_bytes())
+                || !is_sorted(&authorization.header_list)
+                || !is_sorted(&authorization.parameter_list)
+        },
+    ),
 ];
 
 /// Whether the path ends so and stands for another. What ends so of itself may be a vault of that name.
@@ -167,16 +203,75 @@ fn all_values(seen: &Seen<'_>, name: &HeaderName, passes: impl Fn(&str) -> bool)
     seen.head.headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(|value| passes(value.trim())))
 }
 
+fn body_object(seen: &Seen<'_>) -> Option<Map<String, Value>> {
+    serde_json::from_slice(seen.body).ok()
+}
+
 /// A value of the body; one that is null is absent.
 fn body_value(seen: &Seen<'_>, key: &str) -> Option<Value> {
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(seen.body) else { return None };
-    object.remove(key).filter(|value| !value.is_null())
+    body_object(seen)?.remove(key).filter(|value| !value.is_null())
 }
 
 /// A text that a job is initiated with. Its reader minds no blanks around it.
 fn job_text(seen: &Seen<'_>, key: &str) -> Option<String> {
     let value = body_value(seen, key).filter(|_| seen.info.name == "InitiateJob")?;
     value.as_str().map(|text| text.trim().to_owned())
+}
+
+/// Whether a value of the body differs in this way from how it would be written.
+fn differs(seen: &Seen<'_>, how: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(mut sent), Ok(written)) = (body_object(seen), serde_json::from_slice(seen.written.body())) else {
+        return false;
+    };
+    // By either name it is read in the same way.
+    if let Some(event) = sent.remove("Event") {
+        sent.entry("Events").or_insert(event);
+    }
+    differs_within(&Value::Object(sent), &written, &how)
+}
+
+fn differs_within(sent: &Value, written: &Value, how: &impl Fn(&Value, &Value) -> bool) -> bool {
+    match (sent, written) {
+        (Value::Object(sent), Value::Object(written)) => {
+            written.iter().any(|(key, written)| sent.get(key).is_some_and(|sent| differs_within(sent, written, how)))
+        }
+        (Value::Array(sent), Value::Array(written)) => {
+            sent.iter().zip(written).any(|(sent, written)| differs_within(sent, written, how))
+        }
+        // One text stands for a list of one.
+        (Value::String(_), Value::Array(written)) => written.iter().any(|written| how(sent, written)),
+        _ => how(sent, written),
+    }
+}
+
+/// Whether a parameter of the operation has a name in another case, or such a value. That of `completed` is a tolerance of its own.
+fn has_other_parameter(seen: &Seen<'_>, is_other: impl Fn(&str, &str) -> bool) -> bool {
+    let written = query_pairs(seen.written.uri().query().unwrap_or_default());
+    let known = |name: &str| seen.info.fields.iter().any(|field| field.place == "query" && field.key == name);
+    query(seen).split('&').any(|pair| {
+        let raw_name = pair.split('=').next().unwrap_or_default();
+        query_pairs(pair).iter().filter(|(name, _)| known(name)).any(|(name, value)| {
+            let value_as_written = written.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+            raw_name != name || name != "completed" && value_as_written.is_some_and(|written| is_other(value, written))
+        })
+    })
+}
+
+/// Whether a date is in UTC and written with seconds, and perhaps a fraction. Blanks around it are a tolerance of their own.
+fn is_plain_date(text: &str) -> bool {
+    let text = text.trim();
+    let Ok(time) = text.parse::<Timestamp>() else { return true };
+    let seconds = text.strip_suffix('Z').map(|date| date.split_once('.').map_or(date, |(seconds, _)| seconds));
+    seconds == time.to_whole_seconds().strip_suffix('Z')
+}
+
+/// Whether names are in lower case, sorted, and there once. The digits of an escape are in upper case, so escaped names keep theirs.
+fn is_sorted(list: &NameList) -> bool {
+    let lower = |name: &str| if name.contains('%') { name.to_owned() } else { name.to_ascii_lowercase() };
+    let mut names: Vec<String> = list.iter().map(lower).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(";") == list.as_str()
 }
 
 #[cfg(test)]
@@ -186,12 +281,27 @@ mod tests {
     #[test]
     fn tolerances_are_numbered_without_gaps() {
         let numbers: Vec<u8> = TOLERANCES.iter().map(|tolerance| tolerance.number).collect();
-        assert_eq!(numbers, (1..=25).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=28).collect::<Vec<u8>>());
     }
 
     #[test]
     fn rules_about_answers_cannot_be_turned_off() {
         let kept: Vec<u8> = TOLERANCES.iter().filter(|tolerance| !tolerance.is_optional()).map(|t| t.number).collect();
         assert_eq!(kept, (7..=14).collect::<Vec<u8>>());
+    }
+    #[test]
+    fn a_date_is_plain_in_utc_with_seconds() {
+        for (text, plain) in [
+            ("2017-08-29T08:29:41Z", true),
+            ("2017-08-29T08:29:41.5Z", true),
+            (" 2017-08-29T08:29:41Z", true),
+            ("", true),
+            ("2017-08-29T16:29:41+08:00", false),
+            ("2017-08-29T08:29:41+00:00", false),
+            ("2017-08-29 08:29:41Z", false),
+            ("20170829T082941Z", false),
+        ] {
+            assert_eq!(is_plain_date(text), plain, "{text:?}");
+        }
     }
 }

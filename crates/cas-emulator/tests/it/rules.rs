@@ -308,6 +308,15 @@ fn needy(archive: &str, upload: &str) -> Vec<(u8, Call, (&'static str, &'static 
     let inventory = |limit| json!({"Type": "inventory-retrieval", "InventoryRetrievalParameters": {"Limit": limit}});
     let pull = |key: &str, value| json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", key: value});
     let upper = TreeHash::of(b"hello").to_string().to_uppercase();
+    let described = json!({"Type": "inventory-retrieval", "Description": 5});
+    let since = |date| json!({"Type": "inventory-retrieval", "InventoryRetrievalParameters": {"StartDate": date}});
+    let events = |events| {
+        let body = json!({"CallBackUrl": "http://e.com/", "Events": events}).to_string();
+        photos("PUT", "notification-configuration").body(body)
+    };
+    let part = |range| {
+        photos("PUT", &format!("multipart-uploads/{upload}")).header("Content-Range", range).body("hello").hashed()
+    };
     let unsigned = vaults().sign_with(|signing| signing.headers = HeaderPolicy::None);
     let reading_c = photos("GET", "jobs?statuscode=InProgress");
     let reading_c = reading_c.sign_with(|signing| signing.dialect.reading = cas_sign::ParameterReading::C);
@@ -333,14 +342,8 @@ fn needy(archive: &str, upload: &str) -> Vec<(u8, Call, (&'static str, &'static 
         (16, reading_c, as_sent),
         (17, photos("GET", "multipart-uploads/"), as_sent),
         (18, photos("GET", "jobs/none/Output"), as_sent),
-        (
-            19,
-            photos("PUT", &format!("multipart-uploads/{upload}"))
-                .header("Content-Range", "bytes 0-4")
-                .body("hello")
-                .hashed(),
-            as_sent,
-        ),
+        (19, part("bytes 0-4"), as_sent),
+        (19, part("bytes=0-4/*"), as_sent),
         (20, photos("PUT", "access-policy").body(r#"{"Policy":"{\"version\":\"2.0\",\"statement\":[]}"}"#), as_sent),
         (
             21,
@@ -348,11 +351,25 @@ fn needy(archive: &str, upload: &str) -> Vec<(u8, Call, (&'static str, &'static 
                 .body(r#"{"CallBackUrl":"http://e.com/","Event":"InventoryRetrievalCompleted"}"#),
             as_sent,
         ),
+        (21, events(json!("InventoryRetrievalCompleted")), as_sent),
         (22, job(retrieval("0-")), as_sent),
         (23, job(inventory(5)), as_sent),
+        (23, job(described), as_sent),
         (24, hashed.header("x-cas-archive-description", b"caf\xe9"), as_sent),
         (25, job(pull("Range", json!("bytes=0-4"))), as_sent),
         (25, job(pull("Condition", json!({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:10 GMT"}))), as_sent),
+        (26, job(json!({"Type": "archive-retrieval", "ArchiveId": archive, "Tier": "bulk"})), as_sent),
+        (26, job(json!({"Type": "inventory-retrieval", "Format": "csv"})), as_sent),
+        (26, job(json!({"Type": " inventory-retrieval"})), as_sent),
+        (26, events(json!(["inventoryretrievalcompleted"])), as_sent),
+        (26, events(json!(["InventoryRetrievalCompleted", " ArchiveRetrievalCompleted"])), as_sent),
+        (26, photos("GET", "jobs?statuscode=succeeded"), as_sent),
+        (26, photos("GET", "jobs?LIMIT=5"), as_sent),
+        (27, job(since("2017-08-29T16:29:41+08:00")), as_sent),
+        (27, job(since("20170829T082941Z")), as_sent),
+        (28, vaults(), ("q-header-list=host", "q-header-list=HOST")),
+        (28, photos("GET", "jobs?limit=5&marker=a"), ("=limit;marker", "=marker;limit")),
+        (28, vaults(), ("&q-signature=", "&q-more=x&q-signature=")),
     ]
 }
 
@@ -402,7 +419,13 @@ async fn a_tolerance_that_is_off_is_not_walked_around() {
     let job = |body: Value| Call::new("POST", "/-/vaults/photos/jobs").body(body.to_string());
     let retrieval = |range| json!({"Type": "archive-retrieval", "ArchiveId": "a", "RetrievalByteRange": range});
     let pull = |range| json!({"Type": "pull-from-cos", "Bucket": "b", "Object": "o", "Range": range});
-    for (number, call) in [(22, job(retrieval("0- "))), (22, job(retrieval("\t0-"))), (25, job(pull(" bytes=0-1")))] {
+    let event = json!({"CallBackUrl": "http://e.com/", "Event": " ArchiveRetrievalCompleted"}).to_string();
+    for (number, call) in [
+        (22, job(retrieval("0- "))),
+        (22, job(retrieval("\t0-"))),
+        (25, job(pull(" bytes=0-1"))),
+        (26, Call::new("PUT", "/-/vaults/photos/notification-configuration").body(event)),
+    ] {
         let emulator = Emulator::builder().without_port().refuse([number]).start().await.unwrap();
         let mut wire = connect(&emulator);
         wire.create_vault("photos").await;
