@@ -483,9 +483,9 @@ pub(crate) struct EmulatorArgs {
     /// Turn off tolerances: these numbers, or all
     #[arg(
         long, value_name = "NUMBERS", num_args = 0..=1, require_equals = true, value_delimiter = ',',
-        default_missing_value = "0"
+        action = clap::ArgAction::Set
     )]
-    pub(crate) strict: Vec<u8>,
+    pub(crate) strict: Option<Vec<u8>>,
     /// Make identifiers and chance repeat from run to run
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,

@@ -51,9 +51,9 @@ fn builder(args: &EmulatorArgs) -> Result<Builder, Failure> {
     if let Some(seed) = args.seed {
         builder = builder.seed(seed);
     }
-    Ok(match args.strict.as_slice() {
-        [] => builder,
-        [0] => builder.strict(),
-        numbers => builder.refuse(numbers.iter().copied()),
+    Ok(match args.strict.as_deref() {
+        None => builder,
+        Some([]) => builder.strict(),
+        Some(numbers) => builder.refuse(numbers.iter().copied()),
     })
 }
