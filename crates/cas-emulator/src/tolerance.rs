@@ -289,6 +289,7 @@ mod tests {
         let kept: Vec<u8> = TOLERANCES.iter().filter(|tolerance| !tolerance.is_optional()).map(|t| t.number).collect();
         assert_eq!(kept, (7..=14).collect::<Vec<u8>>());
     }
+
     #[test]
     fn a_date_is_plain_in_utc_with_seconds() {
         for (text, plain) in [
